@@ -1,0 +1,259 @@
+"""The Director as an Academy agent: its face to people, scripts and other agents.
+
+Actions take and return JSON values only, and report what went wrong as data: an exception object that cannot be
+serialised would leave the caller waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from academy.agent import Agent, action
+from pydantic import ValidationError
+
+from director.door import Problem, Refused, problems_of
+from director.engine import Engine, Verdict
+from simulations.records import Request
+from simulations.workspace import PROGRESS_FILE
+
+PAGE_BYTES = 200_000
+MAX_WAIT_S = 60.0
+MAX_PAGE = 10_000
+SECONDS_PER_DAY = 86_400.0
+
+
+class DirectorAgent(Agent):
+    """Owns a Partition and runs Tools on it.
+
+    Args:
+        engine: What does the work.
+        work: Where Requests have their folders.
+        stop: Called when a client asks the Director to end.
+    """
+
+    def __init__(self, engine: Engine, work: Path, stop: Callable[[], None]) -> None:
+        super().__init__()
+        self._engine = engine
+        self._work = work
+        self._stop = stop
+
+    @action
+    async def md_sim(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Runs one molecular dynamics simulation and waits for it.
+
+        Args:
+            request: Inputs of the Tool ``md``.
+
+        Returns:
+            The Outcome, or ``{"refused": [problems]}``.
+        """
+        return await self.run("md", request)
+
+    @action
+    async def md_sim_batch(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Runs molecular dynamics simulations side by side and waits for all of them.
+
+        An answer must fit into one message of the exchange (a few hundred Outcomes). For more, use ``submit`` and
+        ``outcomes``, as `director.Fleet` does.
+
+        Args:
+            requests: Inputs of the Tool ``md``, one mapping for each simulation.
+
+        Returns:
+            For each, in order, what ``md_sim`` returns. If one is refused, none is run.
+        """
+        return await self._run_all([{"tool": "md", "inputs": inputs} for inputs in requests])
+
+    @action
+    async def run(self, tool: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Runs a Tool once and waits for it.
+
+        Args:
+            tool: Name of the Tool.
+            request: Its inputs.
+
+        Returns:
+            The Outcome, or ``{"refused": [problems]}``.
+        """
+        return (await self._run_all([{"tool": tool, "inputs": request}]))[0]
+
+    @action
+    async def submit(self, requests: list[dict[str, Any]]) -> dict[str, Any]:
+        """Accepts Requests; when this returns, they are on disk. Sending one twice runs it once.
+
+        Args:
+            requests: Requests: ``id`` (optional), ``tool``, ``inputs``, ``files``.
+
+        Returns:
+            ``ids``: for each Request, in order, its id, or null if it was refused; ``refused``: for each refused one
+            ``index``, ``id`` and ``problems``.
+        """
+        verdicts = await self._submit(requests)
+        refused = [
+            {"index": index, "id": verdict.id, "problems": [asdict(problem) for problem in verdict.problems]}
+            for index, verdict in enumerate(verdicts)
+            if verdict.problems
+        ]
+        return {"ids": [None if verdict.problems else verdict.id for verdict in verdicts], "refused": refused}
+
+    @action
+    async def outcomes(self, after: int = 0, limit: int = 1000, wait_s: float = 0.0) -> dict[str, Any]:
+        """A page of Outcomes, in the order in which they were journaled.
+
+        Args:
+            after: The ``next`` of the page before; 0 to begin.
+            limit: How many Outcomes at most; a page is also bounded in size.
+            wait_s: How long to wait for the first one, in seconds, at most 60.
+
+        Returns:
+            ``outcomes``, ``next`` (the cursor for the next page) and ``failure`` (null, or why the Director cannot
+            go on).
+        """
+        limit = max(1, min(limit, MAX_PAGE))
+        entries = await self._engine.outcomes(max(0, after), limit, max(0.0, min(wait_s, MAX_WAIT_S)))
+        page, size = [], 0
+        for entry in entries:
+            size += len(entry.body)
+            if page and size > PAGE_BYTES:
+                break
+            page.append(entry)
+        return {
+            "outcomes": [json.loads(entry.body) for entry in page],
+            "next": page[-1].seq if page else after,
+            "failure": self._engine.failure,
+        }
+
+    @action
+    async def status(self) -> dict[str, Any]:
+        """How the Director is.
+
+        Returns:
+            ``director``, ``partition``, ``state``, ``workers``, ``nodes``, ``queued``, ``running``, ``finished`` (a
+            count for each status), ``ns_per_day`` (of what runs now), ``eta_s``, ``progress`` (for each Request that
+            has reported any) and ``failure``.
+        """
+        engine = self._engine
+        nodes = await engine.nodes()
+        counts = engine.counts()
+        up = sum(node.workers for node in nodes)
+        mean_s = engine.mean_seconds()
+        left = counts.queued + counts.running
+        progress = await asyncio.get_running_loop().run_in_executor(
+            None, self._progress, engine.running_ids()
+        )
+        speeds = [item["ns_per_day"] for item in progress.values() if item.get("ns_per_day")]
+        return {
+            "director": engine.index,
+            "partition": engine.partition.hostnames,
+            "state": "failed"
+            if engine.failure
+            else "draining"
+            if engine.draining
+            else "up"
+            if up
+            else "starting",
+            "workers": engine.pool.workers,
+            "workers_up": up,
+            "nodes": [asdict(node) for node in nodes],
+            "queued": counts.queued,
+            "running": counts.running,
+            "finished": dict(counts.finished),
+            "ns_per_day": sum(speeds) or None,
+            "eta_s": left * mean_s / engine.pool.workers if mean_s is not None and left else None,
+            "progress": progress,
+            "failure": engine.failure,
+        }
+
+    @action
+    async def cancel(self, ids: list[str]) -> dict[str, str]:
+        """Cancels Requests.
+
+        Args:
+            ids: Their ids.
+
+        Returns:
+            For each id ``cancelled``, ``stopping``, ``finished`` or ``unknown``.
+        """
+        return await self._engine.cancel(ids)
+
+    @action
+    async def drain(self) -> dict[str, int]:
+        """Accepts nothing more; what was accepted is still run.
+
+        Returns:
+            ``open``: how many Requests are not finished.
+        """
+        self._engine.draining = True
+        counts = self._engine.counts()
+        return {"open": counts.queued + counts.running}
+
+    @action
+    async def tools(self) -> list[dict[str, Any]]:
+        """The Tools that this Director can run, with JSON schemas of what they take and return."""
+        return [tool.schema() for tool in self._engine.tools.values()]
+
+    @action
+    async def close(self) -> None:
+        """Ends the Director. What is open stays in its ledger."""
+        self._stop()
+
+    async def _submit(self, requests: list[dict[str, Any]]) -> list[Verdict]:
+        verdicts: list[Verdict | None] = []
+        well_formed = []
+        for item in requests:
+            try:
+                request = Request.model_validate(item)
+            except ValidationError as error:
+                problems = problems_of(error, Request.model_fields, "")
+                verdicts.append(
+                    Verdict(str(item.get("id")) if isinstance(item, dict) else "", tuple(problems))
+                )
+            else:
+                verdicts.append(None)
+                well_formed.append(request)
+        answers = iter(await self._engine.submit(well_formed))
+        return [verdict or next(answers) for verdict in verdicts]
+
+    async def _run_all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        begin = self._engine.last_seq
+        parsed = []
+        for item in requests:
+            try:
+                parsed.append(Request(tool=item["tool"], inputs=item["inputs"]))
+            except ValidationError as error:
+                refusal = _refusal(problems_of(error, Request.model_fields, ""))
+                return [refusal for _ in requests]
+        try:
+            self._engine.check_all(parsed)
+        except Refused as refusal:
+            return [_refusal(refusal.problems) for _ in requests]
+        verdicts = await self._engine.submit(parsed)
+        if any(verdict.problems for verdict in verdicts):
+            return [_refusal(verdict.problems) for verdict in verdicts]
+        found: dict[str, dict[str, Any]] = {}
+        ids = {request.id for request in parsed}
+        while len(found) < len(ids) and not self._engine.failure:
+            for entry in await self._engine.outcomes(begin, MAX_PAGE, MAX_WAIT_S):
+                begin = entry.seq
+                if entry.id in ids:
+                    found[entry.id] = json.loads(entry.body)
+        failure = Problem("director", self._engine.failure or "", "See the Director's log in the run folder")
+        return [found.get(request.id) or _refusal([failure]) for request in parsed]
+
+    def _progress(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+        found = {}
+        for name in ids:
+            # Not every Tool reports, and a short one has nothing to say.
+            with contextlib.suppress(OSError, json.JSONDecodeError):
+                found[name] = json.loads((self._work / name / PROGRESS_FILE).read_bytes())
+        return found
+
+
+def _refusal(problems: tuple[Problem, ...] | list[Problem]) -> dict[str, Any]:
+    return {"refused": [asdict(problem) for problem in problems]}

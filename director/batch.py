@@ -1,0 +1,178 @@
+"""Batch files: what to run, in YAML or JSON."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from director.door import Problem, Refused, problems_of
+from director.staging import prepare
+from simulations.records import Request
+from simulations.tool import AnyTool
+
+MAX_FILE_BYTES = 50_000_000
+MAX_REQUESTS = 1_000_000
+
+
+class BatchEntry(BaseModel):
+    """One entry of ``requests``; it stands for one Request or many.
+
+    Attributes:
+        tool: Name of the Tool.
+        inputs: Its inputs.
+        repeat: Run it with so many seeds, counting up from ``inputs.seed`` (or 1).
+        sweep: For each of these inputs, the values it takes in turn; all combinations are run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    tool: str
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    repeat: int = Field(default=1, ge=1, le=MAX_REQUESTS)
+    sweep: dict[str, list[Any]] = Field(default_factory=dict)
+
+
+class BatchFile(BaseModel):
+    """A batch file.
+
+    Attributes:
+        directors: How many Directors.
+        nodes: How many logical nodes of this machine they share; one for each Director if not given.
+        shares: Weights or sizes, one per Director; even if not given.
+        workers_per_node: Worker processes on each node; chosen from its cores and accelerators if not given.
+        threads_per_worker: Threads that one simulation uses.
+        requests: What to run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    directors: int = Field(default=1, ge=1, le=1024)
+    nodes: int | None = Field(default=None, ge=1, le=1024)
+    shares: list[float | int] | None = None
+    workers_per_node: int | None = Field(default=None, ge=1, le=1024)
+    threads_per_worker: int = Field(default=1, ge=1, le=1024)
+    requests: list[BatchEntry] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch file that has been read and checked.
+
+    Attributes:
+        file: What it says.
+        base: Its folder; its relative paths start there, and its files lie in it.
+        requests: The Requests, unstaged.
+    """
+
+    file: BatchFile
+    base: Path
+    requests: list[Request]
+
+
+def read_batch(path: Path, tools: Mapping[str, AnyTool]) -> Batch:
+    """Reads a batch file and checks everything in it. Nothing is started or written.
+
+    Args:
+        path: The file. What does not end in ``.json`` is read as YAML, of which JSON is a part.
+        tools: The installed Tools.
+
+    Raises:
+        Refused: With everything that is wrong with it.
+    """
+    document = _document(path)
+    if not isinstance(document, dict):
+        raise Refused([Problem(str(path), "is not a mapping", "Begin with `requests:`; see the reference on batch files")])
+    try:
+        file = BatchFile.model_validate(document)
+    except ValidationError as error:
+        raise Refused(_problems(error)) from None
+    requests = expand(file, tools)
+    base = path.resolve().parent
+    prepare(requests, tools, base=base, confined=True, stage=None)
+    return Batch(file, base, requests)
+
+
+def expand(file: BatchFile, tools: Mapping[str, AnyTool]) -> list[Request]:
+    """Makes the Requests that a batch file stands for: for each entry all combinations of its sweep, times its seeds.
+
+    Raises:
+        Refused: If an entry cannot be expanded, or there would be more than a million Requests.
+    """
+    problems = []
+    total = sum(entry.repeat * math.prod(len(values) for values in entry.sweep.values()) for entry in file.requests)
+    if total > MAX_REQUESTS:
+        raise Refused([Problem("requests", f"stand for {total:,} requests", f"Split it: {MAX_REQUESTS:,} at most")])
+    requests = []
+    for index, entry in enumerate(file.requests):
+        where = f"requests[{index}]"
+        known = tools[entry.tool].request.model_fields if entry.tool in tools else None
+        seed = entry.inputs.get("seed", 1)
+        for name, values in entry.sweep.items():
+            if not values:
+                problems.append(Problem(f"{where}.sweep.{name}", "has no values", "Give at least one"))
+            if name == "seed" and entry.repeat > 1:
+                problems.append(Problem(f"{where}.sweep.seed", "is swept and repeated", "Use one of repeat and sweep.seed"))
+        if entry.repeat > 1 and known is not None and "seed" not in known:
+            problems.append(Problem(f"{where}.repeat", f"{entry.tool!r} takes no seed", "Repeats would all be equal: leave it out"))
+        elif entry.repeat > 1 and (isinstance(seed, bool) or not isinstance(seed, int)):
+            problems.append(Problem(f"{where}.inputs.seed", f"{seed!r} cannot be counted up", "Give a whole number"))
+        else:
+            seeds = [{"seed": seed + offset} for offset in range(entry.repeat)] if entry.repeat > 1 else [{}]
+            for values, more in itertools.product(itertools.product(*entry.sweep.values()), seeds):
+                inputs = entry.inputs | dict(zip(entry.sweep, values, strict=True)) | more
+                requests.append(Request(tool=entry.tool, inputs=inputs))
+    if problems:
+        raise Refused(problems)
+    return requests
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    problems = []
+    for problem in problems_of(error, [], ""):
+        # An unknown name is compared with the names that the place where it stands does know.
+        problems.append(problem)
+    return problems
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without surprises: a name given twice is an error, not the last one's victory."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    names = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for name, (key, _) in zip(names, node.value, strict=True):
+        if not isinstance(name, str):
+            raise yaml.constructor.ConstructorError(None, None, f"the name {name!r} is not text", key.start_mark)
+        if names.count(name) > 1:
+            raise yaml.constructor.ConstructorError(None, None, f"the name {name!r} is given twice", key.start_mark)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _document(path: Path) -> Any:
+    where = str(path)
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise Refused([Problem(where, "is larger than 50 MB", "Use repeat and sweep, or several batch files")])
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Refused([Problem(where, f"cannot be read ({error.strerror})", "Correct the path")]) from None
+    except UnicodeDecodeError:
+        raise Refused([Problem(where, "is not UTF-8 text", "Give a YAML or JSON file")]) from None
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
+        what = getattr(error, "problem", None) or str(error)
+        raise Refused([Problem(place, f"is not valid YAML or JSON: {what}", "Correct it")]) from None

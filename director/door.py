@@ -1,0 +1,141 @@
+"""The door: every Request is checked here, by the client before it is sent and by the Director before it is journaled.
+
+Nothing that is refused has been started, and no refused value is replaced.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from simulations.records import Request
+from simulations.tool import AnyTool, request_key
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with what a user gave.
+
+    Attributes:
+        where: The field, such as ``requests[2].inputs.timestep_fs``.
+        message: What is wrong with it.
+        hint: What to do.
+    """
+
+    where: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}. {self.hint}"
+
+    def within(self, prefix: str) -> Problem:
+        """The same problem, seen from one level further out."""
+        return Problem(f"{prefix}.{self.where}" if self.where else prefix, self.message, self.hint)
+
+
+class Refused(ValueError):  # noqa: N818  (the word users know)
+    """Input that was refused before anything was started.
+
+    Args:
+        problems: All that is wrong with it; at least one.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A Request that has passed the door.
+
+    Attributes:
+        request: The Request, its inputs complete with the Tool's defaults.
+        tool: Its Tool.
+        model: Its inputs, as the Tool takes them.
+        key: Its key.
+    """
+
+    request: Request
+    tool: AnyTool
+    model: BaseModel
+    key: str
+
+
+def check(request: Request, tools: Mapping[str, AnyTool]) -> Checked:
+    """Checks a Request against its Tool.
+
+    Args:
+        request: The Request; files that its inputs name must have been staged.
+        tools: The installed Tools, by name.
+
+    Raises:
+        Refused: If the Tool is unknown, an input is not what the Tool takes, or a file was not staged.
+    """
+    if request.tool not in tools:
+        raise Refused([_unknown("tool", request.tool, tools, "Installed tools")])
+    tool = tools[request.tool]
+    try:
+        model = tool.request.model_validate(request.inputs)
+    except ValidationError as error:
+        raise Refused(problems_of(error, tool.request.model_fields, "inputs")) from None
+    problems = []
+    file_inputs = tool.file_inputs()
+    for field, shipped in file_inputs.items():
+        value = getattr(model, field)
+        if value is not None and field not in request.files and value not in shipped:
+            names = f"one of {', '.join(shipped)}, or a file of yours" if shipped else "a file of yours"
+            problems.append(
+                Problem(f"inputs.{field}", f"{value!r} is neither shipped nor staged", f"Give {names}")
+            )
+    problems += [
+        Problem(f"files.{field}", f"{tool.name} takes no file in {field!r}", "Leave it out")
+        for field in request.files
+        if field not in file_inputs
+    ]
+    if problems:
+        raise Refused(problems)
+    complete = request.model_copy(update={"inputs": model.model_dump(mode="json")})
+    return Checked(complete, tool, model, request_key(tool, model, request.files))
+
+
+def problems_of(error: ValidationError, known: Iterable[str], prefix: str) -> list[Problem]:
+    """Says in words what pydantic found wrong.
+
+    Args:
+        error: What pydantic raised.
+        known: Names that the model knows, to suggest one for a misspelt name.
+        prefix: Where the model stands in the user's input.
+    """
+    return [_problem(dict(item), list(known), prefix) for item in error.errors(include_url=False)]
+
+
+def _problem(item: dict[str, Any], known: list[str], prefix: str) -> Problem:
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]]
+    where = (prefix + "".join(parts)).lstrip(".")
+    if item["type"] == "extra_forbidden":
+        return (
+            _unknown(where, str(item["loc"][-1]), known, "Known names")
+            if known
+            else Problem(where, "unknown", "")
+        )
+    if item["type"] == "missing":
+        return Problem(where, "is required but was not given", "Give it; no default is put in its place")
+    message = item["msg"].removeprefix("Value error, ")
+    given = item["input"]
+    if isinstance(given, dict):
+        return Problem(where, message[:1].lower() + message[1:], "Change one of the two fields")
+    shown = repr(given) if len(repr(given)) <= 80 else repr(given)[:77] + "…"
+    return Problem(where, f"{message[:1].lower() + message[1:]}, got {shown}", "Correct the value")
+
+
+def _unknown(where: str, name: str, known: Iterable[str], label: str) -> Problem:
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return Problem(where, f"{name!r} is not known", f"{guess}{label}: {', '.join(names)}")

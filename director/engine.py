@@ -1,0 +1,405 @@
+"""The Director's heart: accepts Requests, hands them to the pool, and journals what comes back.
+
+Everything is decided on one event loop. A *turn* takes what has finished and what may start, writes both to the ledger
+in one step, and only then publishes the Outcomes and hands the attempts to the pool. So nothing is known outside that
+is not on disk, and a busy Director writes once for many Requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from director.attempt import Attempt, AttemptResult
+from director.door import Checked, Problem, Refused, check
+from director.ledger import Accepted, Entry, Finished, Ledger, Started
+from director.packing import Durations, free_tasks, pack_size
+from director.pool import LostError, NodeState, Pool
+from partitions.carve import Partition
+from simulations.records import ErrorInfo, Outcome, Request, Status
+from simulations.tool import AnyTool
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+TAIL = 4096
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one Request at the door.
+
+    Attributes:
+        id: The Request's id.
+        problems: Why it was refused; empty if it was accepted.
+    """
+
+    id: str
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass
+class _Job:
+    accepted: Accepted
+    epoch: int
+    losses: int = 0
+    started_at: datetime | None = None
+
+
+@dataclass
+class Counts:
+    """How many Requests are where."""
+
+    queued: int = 0
+    running: int = 0
+    finished: Counter[str] = field(default_factory=Counter)
+
+
+class Engine:
+    """Runs Requests on a pool, with a ledger.
+
+    Args:
+        index: The Director's index.
+        partition: Its Partition.
+        tools: The installed Tools.
+        ledger: Where Requests and Outcomes are journaled.
+        pool: Where attempts run.
+        max_attempts: How often a Request is started when its worker is lost.
+        clock: The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        partition: Partition,
+        tools: Mapping[str, AnyTool],
+        ledger: Ledger,
+        pool: Pool,
+        max_attempts: int = 5,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.index = index
+        self.partition = partition
+        self.tools = tools
+        self.pool = pool
+        self._ledger = ledger
+        self._max_attempts = max_attempts
+        self._clock = clock
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._queue: deque[_Job] = deque()
+        self._running: dict[str, _Job] = {}
+        self._in_flight = 0
+        self._returned: list[Finished] = []
+        self._finished: Counter[str] = Counter()
+        self._durations: dict[str, Durations] = {}
+        self._tail: deque[Entry] = deque(maxlen=TAIL)
+        self.last_seq = 0
+        self._wake = asyncio.Event()
+        self._published = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self._pool_ready = False
+        self.draining = False
+        self.failure: str | None = None
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Reads what is open in the ledger and begins to turn. The pool is not needed yet."""
+        for accepted in await self._on_disk(self._ledger.open):
+            self._queue.append(_Job(accepted, accepted.epoch))
+        self._task = asyncio.create_task(self._turn_forever(), name="engine")
+
+    def pool_is_ready(self) -> None:
+        """Lets attempts go to the pool."""
+        self._pool_ready = True
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Stops turning and closes the ledger. Open Requests stay open in it."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._on_disk(self._ledger.close)
+        self._disk.shutdown()
+
+    # ---- what the Director's actions call
+
+    async def submit(self, requests: Sequence[Request]) -> list[Verdict]:
+        """Checks Requests and journals those that pass. A Request with a known id is acknowledged again, not run again.
+
+        Returns:
+            One verdict per Request. Those accepted are on disk.
+        """
+        if self.draining or self.failure:
+            why = self.failure or "this Director is draining"
+            problem = Problem("director", why, "Send the request to another Director or a new run")
+            return [Verdict(request.id, (problem,)) for request in requests]
+        verdicts, accepted = [], {}
+        now = self._clock()
+        for request in requests:
+            try:
+                checked = check(request, self.tools)
+            except Refused as refusal:
+                verdicts.append(Verdict(request.id, refusal.problems))
+                continue
+            verdicts.append(Verdict(request.id))
+            accepted.setdefault(request.id, _accepted(checked, now))
+        if accepted:
+            fresh = await self._on_disk(self._ledger.accept, list(accepted.values()))
+            self._queue.extend(_Job(item, 0) for name, item in accepted.items() if name in fresh)
+            self._wake.set()
+        return verdicts
+
+    async def outcomes(self, after: int, limit: int, wait_s: float) -> list[Entry]:
+        """Outcomes journaled after a cursor; waits for one, for a while, if there is none.
+
+        Args:
+            after: Sequence number of the last Outcome seen; 0 for all.
+            limit: How many at most.
+            wait_s: How long to wait, in seconds.
+        """
+        if self.last_seq <= after and wait_s > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s), self._published:
+                    await self._published.wait_for(lambda: self.last_seq > after)
+        if self._tail and self._tail[0].seq <= after + 1:
+            return [entry for entry in self._tail if entry.seq > after][:limit]
+        return await self._on_disk(self._ledger.page, after, limit)
+
+    def check_all(self, requests: Sequence[Request]) -> None:
+        """Checks Requests without accepting any.
+
+        Raises:
+            Refused: With everything that is wrong with any of them.
+        """
+        problems: list[Problem] = []
+        for index, request in enumerate(requests):
+            try:
+                check(request, self.tools)
+            except Refused as refusal:
+                problems += [problem.within(f"requests[{index}]") for problem in refusal.problems]
+        if problems:
+            raise Refused(problems)
+
+    async def cancel(self, ids: Sequence[str]) -> dict[str, str]:
+        """Cancels Requests.
+
+        Returns:
+            For each id: ``cancelled`` (it had not begun), ``stopping`` (it runs, and has been told to stop),
+            ``finished`` or ``unknown``.
+        """
+        wanted = set(ids)
+        known = await self._on_disk(self._ledger.known, list(wanted))
+        answers = {name: "finished" if name in known else "unknown" for name in wanted}
+        running = [name for name in wanted if name in self._running]
+        answers.update(dict.fromkeys(running, "stopping"))
+        if running:
+            await asyncio.get_running_loop().run_in_executor(None, self.pool.stop, running)
+        kept: deque[_Job] = deque()
+        for job in self._queue:
+            if job.accepted.request.id in wanted:
+                answers[job.accepted.request.id] = "cancelled"
+                error = ErrorInfo(
+                    type="Cancelled", message="cancelled before it began", hint="Submit it again to run it."
+                )
+                self._returned.append(self._ended(job, Status.CANCELLED, error))
+            else:
+                kept.append(job)
+        self._queue = kept
+        self._wake.set()
+        return answers
+
+    def counts(self) -> Counts:
+        """How many Requests are queued, running and finished."""
+        running = min(len(self._running), self.pool.workers)
+        return Counts(len(self._queue) + len(self._running) - running, running, Counter(self._finished))
+
+    def running_ids(self) -> list[str]:
+        """Ids of the Requests that are with the pool."""
+        return list(self._running)
+
+    def mean_seconds(self) -> float | None:
+        """Mean duration of the latest attempts of all Tools, in seconds, or None before the first."""
+        samples = [seconds for durations in self._durations.values() for seconds in durations.recent]
+        return sum(samples) / len(samples) if samples else None
+
+    async def nodes(self) -> list[NodeState]:
+        """How the Partition's nodes are."""
+        return await asyncio.get_running_loop().run_in_executor(None, self.pool.nodes)
+
+    # ---- the turn
+
+    async def _turn_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._turn()
+            except Exception as error:
+                # What is not on disk must not be known outside, so nothing more is accepted, started or published.
+                logger.exception("the Director cannot go on")
+                self.failure = f"the Director cannot go on: {type(error).__name__}: {error}"
+                return
+
+    async def _turn(self) -> None:
+        finished, self._returned = self._returned, []
+        packs = self._choose()
+        if not finished and not packs:
+            return
+        now = self._clock()
+        started = []
+        for pack in packs:
+            for job in pack:
+                job.epoch += 1
+                job.started_at = now
+                self._running[job.accepted.request.id] = job
+                started.append(Started(job.accepted.request.id, job.epoch, now))
+        entries = await self._on_disk(self._ledger.turn, started, finished)
+        for pack in packs:
+            self._hand_over(pack)
+        if entries:
+            await self._publish(entries, finished)
+
+    def _choose(self) -> list[list[_Job]]:
+        """Takes from the queue what may start now, in packs of one Tool each."""
+        packs = []
+        budget = free_tasks(self.pool.workers, self._in_flight) if self._pool_ready else 0
+        while self._queue and len(packs) < budget:
+            first = self._queue[0]
+            tool = first.accepted.request.tool
+            known = self._durations.get(tool)
+            size = pack_size(known.longest_s if known else None, len(self._queue), self.pool.workers)
+            pack = [self._queue.popleft()]
+            # One that was lost with its worker travels alone: it may have been the cause.
+            while len(pack) < size and self._queue and not first.losses:
+                job = self._queue[0]
+                if job.accepted.request.tool != tool or job.losses:
+                    break
+                pack.append(self._queue.popleft())
+            packs.append(pack)
+        return packs
+
+    def _hand_over(self, pack: list[_Job]) -> None:
+        self._in_flight += 1
+        attempts = [
+            Attempt(request.id, job.epoch, request.tool, request.inputs, dict(request.files))
+            for job in pack
+            for request in [job.accepted.request]
+        ]
+        loop = asyncio.get_running_loop()
+        future = self.pool.submit(attempts)
+        future.add_done_callback(lambda done: _call_soon(loop, lambda: self._came_back(pack, done)))
+
+    def _came_back(self, pack: list[_Job], done: Future[list[AttemptResult]]) -> None:
+        self._in_flight -= 1
+        jobs = {job.accepted.request.id: job for job in pack}
+        for name in jobs:
+            self._running.pop(name, None)
+        error = done.exception()
+        if error is None:
+            for result in done.result():
+                job = jobs[result.id]
+                self._durations.setdefault(job.accepted.request.tool, Durations()).add(result.seconds)
+                self._returned.append(Finished(self._outcome(job, result), result.epoch))
+        else:
+            for job in reversed(pack):
+                self._lost(job, error)
+        self._wake.set()
+
+    def _lost(self, job: _Job, error: BaseException) -> None:
+        job.losses += 1
+        if isinstance(error, LostError) and job.losses < self._max_attempts:
+            logger.warning("%s was lost (%s); trying again", job.accepted.request.id, error)
+            self._queue.appendleft(job)
+            return
+        if isinstance(error, LostError):
+            hint = f"It was tried {job.losses} times. If others run well, this request ends its worker: look at its memory use."
+        else:
+            hint = "See the Director's logs in the run folder."
+        info = ErrorInfo(type=type(error).__name__.removesuffix("Error"), message=str(error), hint=hint)
+        self._returned.append(self._ended(job, Status.FAILED, info))
+
+    async def _publish(self, entries: list[Entry], finished: list[Finished]) -> None:
+        statuses = {item.outcome.id: item.outcome.status for item in finished}
+        for entry in entries:
+            self._finished[statuses[entry.id].value] += 1
+            self._tail.append(entry)
+        self.last_seq = entries[-1].seq
+        async with self._published:
+            self._published.notify_all()
+
+    # ---- small things
+
+    def _ended(self, job: _Job, status: Status, error: ErrorInfo) -> Finished:
+        """An Outcome for a Request that no worker could finish."""
+        request = job.accepted.request
+        outcome = Outcome(
+            id=request.id,
+            key=job.accepted.key,
+            tool=request.tool,
+            tool_version=job.accepted.tool_version,
+            status=status,
+            inputs=request.inputs,
+            error=error,
+            director=self.index,
+            partition=self.partition.hostnames,
+            attempts=job.epoch,
+            submitted_at=job.accepted.submitted_at,
+            started_at=job.started_at,
+            finished_at=self._clock(),
+        )
+        return Finished(outcome, job.epoch)
+
+    def _outcome(self, job: _Job, result: AttemptResult) -> Outcome:
+        request = job.accepted.request
+        return Outcome(
+            id=request.id,
+            key=job.accepted.key,
+            tool=request.tool,
+            tool_version=job.accepted.tool_version,
+            status=result.status,
+            inputs=request.inputs,
+            result=result.result,
+            error=result.error,
+            director=self.index,
+            partition=self.partition.hostnames,
+            host=result.host,
+            worker=result.worker,
+            accelerator=result.accelerator,
+            attempts=result.epoch,
+            submitted_at=job.accepted.submitted_at,
+            started_at=result.started_at,
+            finished_at=result.finished_at,
+            artifacts=result.artifacts,
+            versions=result.versions,
+        )
+
+    async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._disk, functools.partial(work, *arguments)
+        )
+
+
+def _accepted(checked: Checked, at: datetime) -> Accepted:
+    return Accepted(checked.request, checked.key, checked.tool.version, at)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    # A result that comes back while the Director ends has nowhere to go; its Request stays open in the ledger.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)

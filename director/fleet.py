@@ -1,0 +1,435 @@
+"""The client's view of the Directors of one run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from academy.exchange.client import UserExchangeClient
+from academy.identifier import AgentId
+
+from director.agent import DirectorAgent
+from director.door import Problem, Refused
+from director.exchange import LoopbackExchange, LoopbackTransport, exchange_factory
+from director.launch import Launched, LocalSite, Site
+from director.link import DirectorLink, DirectorLost, window
+from director.pool_size import workers_per_node
+from director.runfolder import RunFolder, RunRecord
+from director.spec import AllocationSpec, DirectorSpec, ExchangeSpec, PoolSpec, SharesSpec
+from director.staging import prepare
+from director.worker import versions
+from partitions.carve import Partition, Shares, by_size, by_weight, carve, even
+from partitions.local import local_allocation
+from simulations.records import Outcome, Request
+from simulations.tool import AnyTool, find_tools
+
+__all__ = ["DirectorLost", "Fleet", "LaunchError"]
+
+LAUNCH_TIMEOUT_S = 120.0
+CLOSE_TIMEOUT_S = 4.0
+
+
+class LaunchError(RuntimeError):
+    """A Director did not come up. The message says why."""
+
+
+class _Launching:
+    """What `Fleet.launch` returns: ``await`` it, or use it with ``async with``."""
+
+    def __init__(self, launch: Callable[[], Any]) -> None:
+        self._launch = launch
+        self._fleet: Fleet | None = None
+
+    def __await__(self) -> Generator[Any, None, Fleet]:
+        fleet: Fleet = yield from self._launch().__await__()
+        return fleet
+
+    async def __aenter__(self) -> Fleet:
+        self._fleet = await self
+        return self._fleet
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._fleet is not None:
+            await self._fleet.close()
+
+
+class Fleet:
+    """The Directors of one run, seen from the client. Made by `launch` or `attach`.
+
+    Attributes:
+        folder: The run folder.
+        record: What is written down of the run.
+        tools: The installed Tools.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        record: RunRecord,
+        client: UserExchangeClient[Any],
+        partitions: Sequence[Partition],
+    ) -> None:
+        self.folder = folder
+        self.record = record
+        self.tools: Mapping[str, AnyTool] = find_tools()
+        self._client = client
+        self._exchange: LoopbackExchange | None = None
+        self._directors: list[Launched] = []
+        self._waiting: dict[str, asyncio.Future[Outcome]] = {}
+        self._closed = False
+        self.links = [
+            DirectorLink(
+                partition.index,
+                AgentId(uid=uuid.UUID(agent_id)),
+                client,
+                workers=workers_per_node(partition, record.pool) * len(partition.nodes),
+                receive=self._receive,
+            )
+            for partition, agent_id in zip(partitions, record.agent_ids, strict=True)
+        ]
+        for link in self.links:
+            link.lost.add_done_callback(lambda lost, link=link: self._on_lost(link, lost))
+
+    # ---- life
+
+    @classmethod
+    def launch(
+        cls,
+        directors: int = 1,
+        nodes: int = 1,
+        *,
+        run_dir: str | os.PathLike[str],
+        shares: Sequence[float] | None = None,
+        sizes: Sequence[int] | None = None,
+        workers_per_node: int | None = None,
+        threads_per_worker: int = 1,
+        site: Site | None = None,
+        memory_ledger: bool = False,
+    ) -> _Launching:
+        """Launches Directors; use as ``async with Fleet.launch(...) as fleet``.
+
+        Args:
+            directors: How many.
+            nodes: How many logical nodes of this machine they share.
+            run_dir: Folder for the run; made if it is not there. It must not hold a run yet.
+            shares: Weights, one per Director; None: even shares.
+            sizes: Numbers of nodes, one per Director, instead of weights.
+            workers_per_node: Worker processes on each node; None: one per accelerator, or else one per
+                ``threads_per_worker`` cores.
+            threads_per_worker: Threads that one simulation uses.
+            site: Where they are launched; None: this machine.
+            memory_ledger: Keep ledgers in memory only. Nothing survives then: for benchmarks.
+
+        Returns:
+            Something to await or to enter, which gives the `Fleet`, with all Directors answering.
+
+        Raises:
+            Refused: If the nodes cannot be shared so, or the run folder is taken; nothing was started then.
+            LaunchError: If a Director did not come up; all have been ended then.
+        """
+        return _Launching(
+            lambda: cls._launch(
+                RunFolder(Path(run_dir).resolve()),
+                AllocationSpec(nodes=_checked("nodes", nodes)),
+                _shares(_checked("directors", directors), shares, sizes),
+                PoolSpec(workers_per_node=workers_per_node, threads_per_worker=threads_per_worker),
+                site or LocalSite(),
+                memory_ledger,
+            )
+        )
+
+    @classmethod
+    async def _launch(
+        cls,
+        folder: RunFolder,
+        allocation: AllocationSpec,
+        shares: Shares,
+        pool: PoolSpec,
+        site: Site,
+        memory_ledger: bool,
+    ) -> Self:
+        partitions = _carved(allocation, shares)
+        agent_ids = [uuid.uuid4() for _ in partitions]
+        record = RunRecord(
+            run_id=uuid.uuid4().hex[:12],
+            created_at=datetime.now(UTC),
+            allocation=allocation,
+            shares=SharesSpec(kind=shares.kind, values=shares.values),
+            pool=pool,
+            partitions=[partition.hostnames for partition in partitions],
+            agent_ids=[str(agent_id) for agent_id in agent_ids],
+            versions=versions(("academy-py", "parsl", "openmm", "pydantic")),
+        )
+        folder.create(record)
+        exchange = LoopbackExchange()
+        launched: list[Launched] = []
+        client: UserExchangeClient[Any] | None = None
+        try:
+            # The Directors start while the exchange does: all that they are told is known already.
+            for partition, agent_id in zip(partitions, agent_ids, strict=True):
+                spec = DirectorSpec(
+                    run_id=record.run_id,
+                    index=partition.index,
+                    agent_id=agent_id,
+                    run_folder=str(folder.path),
+                    allocation=allocation,
+                    shares=record.shares,
+                    exchange=exchange.spec,
+                    pool=pool,
+                    memory_ledger=memory_ledger,
+                )
+                launched.append(site.launch(spec))
+            exchange.start()
+            folder.write_exchange(exchange.spec)
+            client = await _client(exchange.spec)
+            transport = client._transport
+            assert isinstance(transport, LoopbackTransport)  # noqa: S101  (our factory makes no other)
+            for agent_id in agent_ids:
+                await transport.register_as(DirectorAgent, AgentId(uid=agent_id))
+            fleet = cls(folder, record, client, partitions)
+        except BaseException:
+            for director in launched:
+                director.kill()
+            if client is not None:
+                await client.close()
+            exchange.close()
+            raise
+        fleet._own(exchange, launched)
+        try:
+            await fleet._ready()
+        except BaseException:
+            await fleet.close()
+            raise
+        return fleet
+
+    @classmethod
+    async def attach(cls, run_dir: str | os.PathLike[str]) -> Self:
+        """Connects to a run that another client has launched and holds open.
+
+        Raises:
+            Refused: If there is no run in this folder, or it is not open.
+            DirectorLost: If its exchange does not answer.
+        """
+        folder = RunFolder(Path(run_dir).resolve())
+        record = folder.read()
+        spec = folder.read_exchange()
+        if spec is None:
+            raise Refused([Problem("run", f"{folder.path} is not open", "Read it with `director outcomes`")])
+        try:
+            client = await _client(spec)
+        except OSError as error:
+            raise DirectorLost(
+                f"the exchange of {folder.path} does not answer; its client is gone"
+            ) from error
+        return cls(
+            folder,
+            record,
+            client,
+            _carved(record.allocation, Shares(record.shares.kind, record.shares.values)),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _own(self, exchange: LoopbackExchange, directors: list[Launched]) -> None:
+        self._exchange, self._directors = exchange, directors
+        loop = asyncio.get_running_loop()
+        for link, director in zip(self.links, directors, strict=True):
+
+            def ended(done: Any, link: DirectorLink = link) -> None:
+                summary = done.result()
+                reason = summary.get("error") or f"Director {link.index} ended: {summary.get('reason')}"
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                    loop.call_soon_threadsafe(link.mark_lost, reason)
+
+            director.ended.add_done_callback(ended)
+
+    async def _ready(self) -> None:
+        try:
+            async with asyncio.timeout(LAUNCH_TIMEOUT_S):
+                await asyncio.gather(*(link.call("tools", timeout_s=LAUNCH_TIMEOUT_S) for link in self.links))
+        except (DirectorLost, TimeoutError) as error:
+            raise LaunchError(str(error) or f"no Director answered within {LAUNCH_TIMEOUT_S:g} s") from error
+
+    async def close(self) -> None:
+        """Ends the Directors that this client launched, or disconnects from those it did not. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.gather(*(link.close() for link in self.links))
+        for director in self._directors:
+            director.let_go()
+        with contextlib.suppress(Exception):  # the exchange may be gone already, and with it our mailbox
+            await self._client.close()
+        ends = [asyncio.wrap_future(director.ended) for director in self._directors]
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=CLOSE_TIMEOUT_S)
+            for director in self._directors if late else []:
+                director.kill()
+            await asyncio.gather(*ends)
+        for link in self.links:
+            link.mark_lost("the Fleet was closed")
+        if self._exchange is not None:
+            await asyncio.to_thread(self._exchange.close)
+            self.folder.close(datetime.now(UTC))
+
+    # ---- work
+
+    async def run(self, tool: str, **inputs: Any) -> Outcome:
+        """Runs a Tool once, on the Director with the most room, and waits for its Outcome.
+
+        Args:
+            tool: Name of the Tool.
+            inputs: Its inputs; paths are taken from the current folder.
+
+        Raises:
+            Refused: If the Tool or an input is not acceptable; nothing was started then.
+            DirectorLost: If the Director is gone; the Request is in its ledger.
+        """
+        (request,) = self.prepare([Request(tool=tool, inputs=inputs)])
+        open_links = [link for link in self.links if not link.lost.done()] or self.links
+        link = min(open_links, key=lambda link: len(link.outstanding) / link.workers)
+        outcome = self._wait_for(request)
+        try:
+            await link.post(request)
+            return await outcome
+        finally:
+            self._waiting.pop(request.id, None)
+
+    async def map(self, requests: Sequence[Request], *, base: Path | None = None) -> AsyncIterator[Outcome]:
+        """Runs many Requests on all Directors; yields Outcomes in the order in which they complete.
+
+        A Director gets as many as it needs to keep its workers busy, so a fast one takes more.
+
+        Args:
+            requests: The Requests.
+            base: Folder that relative paths start from, and that all files must lie in; None: the current folder,
+                and files may lie anywhere.
+
+        Raises:
+            Refused: If any Request is not acceptable; nothing was started then.
+            DirectorLost: If a Director is gone; what it had accepted is in its ledger.
+        """
+        ready = self.prepare(requests, base=base)
+        done: asyncio.Queue[asyncio.Future[Outcome]] = asyncio.Queue()
+        for request in ready:
+            self._wait_for(request).add_done_callback(done.put_nowait)
+        room = asyncio.Event()
+        feeder = asyncio.create_task(self._feed(ready, room), name="feeder")
+        try:
+            for _ in ready:
+                waiting = asyncio.create_task(done.get())
+                await asyncio.wait((waiting, feeder), return_when=asyncio.FIRST_COMPLETED)
+                if not waiting.done() and feeder.done():
+                    feeder.result()  # raises what went wrong
+                room.set()
+                yield (await waiting).result()
+        finally:
+            feeder.cancel()
+            for request in ready:
+                self._waiting.pop(request.id, None)
+
+    def prepare(self, requests: Sequence[Request], *, base: Path | None = None) -> list[Request]:
+        """Checks Requests and copies their files into the run folder; see `map`.
+
+        Raises:
+            Refused: If any Request is not acceptable.
+        """
+        return prepare(
+            requests, self.tools, base=base or Path.cwd(), confined=base is not None, stage=self.folder.stage
+        )
+
+    async def _feed(self, requests: Sequence[Request], room: asyncio.Event) -> None:
+        """Hands Requests out, always to the Director that is furthest below its window."""
+        alone = len(self.links) == 1
+        acknowledged: list[asyncio.Future[None]] = []
+        for request in requests:
+            while True:
+                room.clear()
+                link = min(
+                    self.links, key=lambda link: len(link.outstanding) / window(link.rate.per_s, link.workers)
+                )
+                if alone or len(link.outstanding) < window(link.rate.per_s, link.workers):
+                    break
+                await room.wait()
+            acknowledged.append(link.post(request))
+        await asyncio.gather(*acknowledged)
+
+    async def status(self) -> list[dict[str, Any]]:
+        """How the Directors are; see `DirectorAgent.status`. One that is gone says so in ``state`` and ``failure``."""
+        return list(await asyncio.gather(*(self._status(link) for link in self.links)))
+
+    async def _status(self, link: DirectorLink) -> dict[str, Any]:
+        try:
+            return dict(await link.call("status", timeout_s=10.0))
+        except DirectorLost as error:
+            partition = self.record.partitions[link.index]
+            return {"director": link.index, "partition": partition, "state": "lost", "failure": str(error)}
+
+    async def cancel(self, ids: Sequence[str]) -> dict[str, str]:
+        """Cancels Requests; says for each id whether it is ``cancelled``, ``stopping``, ``finished`` or ``unknown``."""
+        answers = dict.fromkeys(ids, "unknown")
+        for answer in await asyncio.gather(*(link.call("cancel", list(ids)) for link in self.links)):
+            answers.update({name: what for name, what in answer.items() if what != "unknown"})
+        return answers
+
+    async def drain(self) -> int:
+        """Lets the Directors accept nothing more; returns how many Requests are open."""
+        return sum(
+            answer["open"] for answer in await asyncio.gather(*(link.call("drain") for link in self.links))
+        )
+
+    def _wait_for(self, request: Request) -> asyncio.Future[Outcome]:
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[request.id] = future
+        return future
+
+    def _receive(self, outcome: Outcome) -> None:
+        future = self._waiting.pop(outcome.id, None)
+        if future is not None and not future.done():
+            future.set_result(outcome)
+
+    def _on_lost(self, link: DirectorLink, lost: asyncio.Future[str]) -> None:
+        for name in list(link.outstanding):
+            future = self._waiting.pop(name, None)
+            if future is not None and not future.done():
+                future.set_exception(DirectorLost(lost.result()))
+
+
+async def _client(spec: ExchangeSpec) -> UserExchangeClient[Any]:
+    return await exchange_factory(spec).create_user_client(name="fleet")
+
+
+def _carved(allocation: AllocationSpec, shares: Shares) -> list[Partition]:
+    try:
+        return carve(local_allocation(allocation.nodes, sorted(os.sched_getaffinity(0))), shares)
+    except ValueError as error:
+        where, _, message = str(error).partition(": ")
+        raise Refused([Problem(where, message, "Correct directors, nodes or shares")]) from None
+
+
+def _checked(where: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise Refused([Problem(where, f"must be a whole number of at least 1, got {value!r}", "Correct it")])
+    return value
+
+
+def _shares(directors: int, weights: Sequence[float] | None, sizes: Sequence[int] | None) -> Shares:
+    given = weights if sizes is None else sizes
+    if weights is not None and sizes is not None:
+        raise Refused([Problem("shares", "weights and sizes were both given", "Give one of them")])
+    if given is not None and len(given) != directors:
+        message = f"{len(given)} entries for {directors} Directors"
+        raise Refused([Problem("shares", message, "Give one entry per Director")])
+    if sizes is not None:
+        return by_size(sizes)
+    return even(directors) if weights is None else by_weight(weights)

@@ -1,0 +1,337 @@
+"""A Director's durable record of Requests and Outcomes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from simulations.records import Outcome, Request
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE requests (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL,
+    tool_version TEXT NOT NULL,
+    body TEXT NOT NULL,
+    submitted_at TEXT NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE attempts (
+    id TEXT NOT NULL, epoch INTEGER NOT NULL, started_at TEXT NOT NULL, PRIMARY KEY (id, epoch)
+) WITHOUT ROWID;
+CREATE TABLE outcomes (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A Request as it was journaled.
+
+    Attributes:
+        request: The Request, inputs complete.
+        key: Its key.
+        tool_version: Version of its Tool.
+        submitted_at: When it was accepted (UTC).
+        epoch: How often it has been started.
+    """
+
+    request: Request
+    key: str
+    tool_version: str
+    submitted_at: datetime
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Started:
+    """An attempt that is about to begin."""
+
+    id: str
+    epoch: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An Outcome, and the epoch of the attempt that made it."""
+
+    outcome: Outcome
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An Outcome in the order in which Outcomes were journaled, as JSON."""
+
+    seq: int
+    id: str
+    body: str
+
+
+class Ledger(Protocol):
+    """What a Director remembers. When a method returns, what it wrote survives the end of the process.
+
+    Methods block on the disk. One thread calls them, one at a time.
+    """
+
+    def accept(self, accepted: Sequence[Accepted]) -> set[str]:
+        """Journals Requests. One whose id is known already is left as it is.
+
+        Returns:
+            The ids that were not known before.
+        """
+        ...
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that were ever accepted."""
+        ...
+
+    def turn(self, started: Sequence[Started], finished: Sequence[Finished]) -> list[Entry]:
+        """Journals Outcomes, then attempts, in one step.
+
+        Args:
+            started: Attempts; a later epoch makes every earlier attempt of the Request stale.
+            finished: Outcomes. One whose epoch is stale, or whose Request has an Outcome, is ignored.
+
+        Returns:
+            The Outcomes that counted.
+        """
+        ...
+
+    def page(self, after: int, limit: int) -> list[Entry]:
+        """Outcomes with a sequence number greater than ``after``, oldest first."""
+        ...
+
+    def open(self) -> list[Accepted]:
+        """Requests without an Outcome, in the order in which they were accepted."""
+        ...
+
+    def close(self) -> None:
+        """Releases the ledger. May be called twice."""
+        ...
+
+
+class SqliteLedger:
+    """A Ledger in one SQLite file.
+
+    It uses a rollback journal, not a write-ahead log, since the latter needs memory shared between processes and
+    network file systems have none.
+
+    Args:
+        path: The file; made if it is not there. None keeps it in memory.
+
+    Raises:
+        RuntimeError: If the file was written by another version.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._db = sqlite3.connect(
+            path or ":memory:", isolation_level=None, check_same_thread=False, timeout=30
+        )
+        self._db.execute("PRAGMA journal_mode=TRUNCATE")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._closed = False
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            with self._db:
+                self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+                self._db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
+        _refuse_other_schema(self._db, path)
+
+    def accept(self, accepted: Sequence[Accepted]) -> set[str]:
+        """See `Ledger.accept`."""
+        ids = [item.request.id for item in accepted]
+        fresh = set(ids) - self.known(ids)
+        rows: list[tuple[object, ...]] = [
+            (
+                item.request.id,
+                item.key,
+                item.tool_version,
+                item.request.model_dump_json(),
+                item.submitted_at.isoformat(),
+            )
+            for item in accepted
+            if item.request.id in fresh
+        ]
+        self._write(
+            [
+                (
+                    "INSERT INTO requests (id, key, tool_version, body, submitted_at) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT (id) DO NOTHING",
+                    rows,
+                )
+            ]
+        )
+        return fresh
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """See `Ledger.known`."""
+        # One JSON array is one parameter, however many ids there are.
+        rows = self._db.execute(
+            "SELECT id FROM requests WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
+        )
+        return {row[0] for row in rows}
+
+    def turn(self, started: Sequence[Started], finished: Sequence[Finished]) -> list[Entry]:
+        """See `Ledger.turn`."""
+        last = self._last()
+        self._write(
+            [
+                (
+                    "INSERT INTO outcomes (id, body) SELECT id, ? FROM requests WHERE id = ? AND epoch = ?"
+                    " ON CONFLICT (id) DO NOTHING",
+                    [(item.outcome.model_dump_json(), item.outcome.id, item.epoch) for item in finished],
+                ),
+                (
+                    "INSERT INTO attempts (id, epoch, started_at) VALUES (?, ?, ?)",
+                    [(item.id, item.epoch, item.at.isoformat()) for item in started],
+                ),
+                (
+                    "UPDATE requests SET epoch = ? WHERE id = ? AND epoch < ?",
+                    [(item.epoch, item.id, item.epoch) for item in started],
+                ),
+            ]
+        )
+        return self.page(last, len(finished)) if finished else []
+
+    def page(self, after: int, limit: int) -> list[Entry]:
+        """See `Ledger.page`."""
+        return _page(self._db, after, limit)
+
+    def open(self) -> list[Accepted]:
+        """See `Ledger.open`."""
+        rows = self._db.execute(
+            "SELECT body, key, tool_version, submitted_at, epoch FROM requests"
+            " WHERE id NOT IN (SELECT id FROM outcomes) ORDER BY seq"
+        )
+        return [
+            Accepted(Request.model_validate_json(body), key, version, datetime.fromisoformat(at), epoch)
+            for body, key, version, at, epoch in rows
+        ]
+
+    def close(self) -> None:
+        """See `Ledger.close`."""
+        if not self._closed:
+            self._closed = True
+            self._db.close()
+
+    def _last(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM outcomes").fetchone()[0])
+
+    def _write(self, statements: list[tuple[str, list[tuple[object, ...]]]]) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, rows in statements:
+                if rows:
+                    self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+
+class MemoryLedger:
+    """A Ledger that forgets: for tests and benchmarks."""
+
+    def __init__(self) -> None:
+        self._accepted: dict[str, Accepted] = {}
+        self._epochs: dict[str, int] = {}
+        self._entries: list[Entry] = []
+        self._done: set[str] = set()
+
+    def accept(self, accepted: Sequence[Accepted]) -> set[str]:
+        """See `Ledger.accept`."""
+        fresh = {item.request.id for item in accepted} - self._accepted.keys()
+        for item in accepted:
+            self._accepted.setdefault(item.request.id, item)
+            self._epochs.setdefault(item.request.id, 0)
+        return fresh
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """See `Ledger.known`."""
+        return set(ids) & self._accepted.keys()
+
+    def turn(self, started: Sequence[Started], finished: Sequence[Finished]) -> list[Entry]:
+        """See `Ledger.turn`."""
+        counted = []
+        for item in finished:
+            name = item.outcome.id
+            if name not in self._done and self._epochs.get(name) == item.epoch:
+                self._done.add(name)
+                counted.append(Entry(len(self._entries) + 1, name, item.outcome.model_dump_json()))
+                self._entries.append(counted[-1])
+        for attempt in started:
+            self._epochs[attempt.id] = max(self._epochs.get(attempt.id, 0), attempt.epoch)
+        return counted
+
+    def page(self, after: int, limit: int) -> list[Entry]:
+        """See `Ledger.page`."""
+        return self._entries[after : after + limit]
+
+    def open(self) -> list[Accepted]:
+        """See `Ledger.open`."""
+        return [
+            Accepted(item.request, item.key, item.tool_version, item.submitted_at, self._epochs[name])
+            for name, item in self._accepted.items()
+            if name not in self._done
+        ]
+
+    def close(self) -> None:
+        """See `Ledger.close`."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader finds in a ledger.
+
+    Attributes:
+        outcomes: Outcomes, as JSON, in the order in which they were journaled.
+        accepted: How many Requests were accepted.
+        started: How many of the open ones have been started.
+    """
+
+    outcomes: list[str]
+    accepted: int
+    started: int
+
+
+def read_ledger(path: Path) -> Reading:
+    """Reads a ledger, also while its Director writes to it.
+
+    Raises:
+        RuntimeError: If the file was written by another version.
+        sqlite3.Error: If it cannot be read.
+    """
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+    try:
+        _refuse_other_schema(db, path)
+        with db:
+            outcomes = [entry.body for entry in _page(db, 0, -1)]
+            accepted = db.execute("SELECT count(*) FROM requests").fetchone()[0]
+            started = db.execute(
+                "SELECT count(*) FROM requests WHERE epoch > 0 AND id NOT IN (SELECT id FROM outcomes)"
+            ).fetchone()[0]
+    finally:
+        db.close()
+    return Reading(outcomes, int(accepted), int(started))
+
+
+def _page(db: sqlite3.Connection, after: int, limit: int) -> list[Entry]:
+    rows = db.execute("SELECT seq, id, body FROM outcomes WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
+    return [Entry(*row) for row in rows]
+
+
+def _refuse_other_schema(db: sqlite3.Connection, path: Path | None) -> None:
+    found = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+    if found is None or found[0] != str(SCHEMA_VERSION):
+        raise RuntimeError(
+            f"{path} was written with ledger schema {found and found[0]}; this md-director reads schema {SCHEMA_VERSION}"
+        )

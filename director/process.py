@@ -1,0 +1,220 @@
+"""The process of one Director: ``python -m director.process``, with its spec as one line of JSON on standard input.
+
+Standard input stays open as a lifeline: when it closes, whoever launched the Director is gone, and the Director ends.
+The last line of standard output is a JSON summary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from director.ledger import MemoryLedger, SqliteLedger
+from director.runfolder import RunFolder
+from director.spec import DirectorSpec
+from partitions.allocation import Allocation
+from partitions.carve import Partition, Shares, carve
+from partitions.guard import Guard, end_session
+from partitions.local import local_allocation
+from simulations.tool import find_tools
+
+if TYPE_CHECKING:
+    from director.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+END_WITHIN_S = 3.0
+PARENT_POLL_S = 0.25
+REGISTRATION_TIMEOUT_S = 60.0
+REGISTRATION_POLL_S = 0.02
+
+
+def allocation_of(spec: DirectorSpec) -> Allocation:
+    """The Allocation that a spec names.
+
+    Raises:
+        ValueError: If it cannot be had here.
+    """
+    return local_allocation(spec.allocation.nodes, sorted(os.sched_getaffinity(0)))
+
+
+def partition_of(spec: DirectorSpec) -> Partition:
+    """The Partition that a spec gives to its Director.
+
+    Raises:
+        ValueError: If the Allocation cannot be carved so.
+    """
+    return carve(allocation_of(spec), Shares(spec.shares.kind, spec.shares.values))[spec.index]
+
+
+def watch_lifeline(end: Callable[[], None], *, stdin: int = 0) -> None:
+    """Calls ``end`` once when standard input closes or the parent is another than before, and returns at once."""
+    parent = os.getppid()
+    gone = threading.Event()
+
+    def read() -> None:
+        while os.read(stdin, 4096):
+            continue
+        gone.set()
+
+    def wait() -> None:
+        while not gone.wait(PARENT_POLL_S) and os.getppid() == parent:
+            continue
+        end()
+
+    threading.Thread(target=read, name="lifeline", daemon=True).start()
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+class Ending:
+    """The one way in which a Director comes to its end: asked once, and then done within a few seconds."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.reason = "closed by its client"
+        self._loop = asyncio.get_running_loop()
+
+    def ask(self, reason: str) -> None:
+        """Asks for the end. Safe from any thread."""
+        timer = threading.Timer(END_WITHIN_S, os._exit, [1])  # the guard then ends what is left
+        timer.daemon = True
+        timer.start()
+        self._loop.call_soon_threadsafe(self._set, reason)
+
+    def _set(self, reason: str) -> None:
+        if not self.asked.is_set():
+            self.reason = reason
+            self.asked.set()
+
+
+async def direct(spec: DirectorSpec) -> dict[str, Any]:
+    """Runs a Director until it is asked to end.
+
+    Returns:
+        A summary in JSON values.
+
+    Raises:
+        Exception: Whatever kept it from starting, or from going on.
+    """
+    ending = Ending()
+    watch_lifeline(lambda: ending.ask("its client is gone"))
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, ending.ask, f"signal {name.name}")
+    folder = RunFolder(Path(spec.run_folder))
+    partition = partition_of(spec)
+    logger.info("Director %d of run %s owns %s", spec.index, spec.run_id, ", ".join(partition.hostnames))
+    # Imports take most of the start-up, so they stand in the order in which they are needed: while Parsl's processes
+    # come up, Academy is imported.
+    from director.pool import ParslPool
+
+    pool = ParslPool(
+        partition,
+        spec.pool,
+        folder=folder.director(spec.index),
+        run_folder=folder.path,
+        work=folder.work(spec.index),
+        environment=dict(os.environ),
+    )
+    starting = asyncio.create_task(asyncio.to_thread(pool.start), name="pool-start")
+    await asyncio.sleep(0)  # lets the thread begin before the imports block this one
+    from director.engine import Engine
+
+    engine = Engine(
+        index=spec.index,
+        partition=partition,
+        tools=find_tools(),
+        ledger=MemoryLedger() if spec.memory_ledger else SqliteLedger(folder.ledger(spec.index)),
+        pool=pool,
+        max_attempts=spec.pool.max_attempts,
+    )
+    await engine.start()
+    serving = asyncio.create_task(_serve(spec, engine, folder.work(spec.index), ending), name="serve")
+    asked = asyncio.create_task(ending.asked.wait(), name="ending")
+    try:
+        await _until(starting, beside=(serving, asked))
+        engine.pool_is_ready()
+        await _until(asked, beside=(serving,))
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        await engine.close()
+        await asyncio.to_thread(pool.close)
+    return {"director": spec.index, "reason": ending.reason}
+
+
+async def _until(wanted: asyncio.Task[Any], *, beside: tuple[asyncio.Task[Any], ...]) -> None:
+    """Waits for a task, and no longer than until another one ends; raises what either raised."""
+    done, _ = await asyncio.wait((wanted, *beside), return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def _serve(spec: DirectorSpec, engine: Engine, work: Path, ending: Ending) -> None:
+    """Answers on the exchange until cancelled."""
+    from academy.exception import BadEntityIdError
+    from academy.exchange.cloud.client import HttpAgentRegistration
+    from academy.identifier import AgentId
+    from academy.runtime import Runtime, RuntimeConfig
+    from academy.serialize import SerializationStrategy
+    from aiohttp import ClientConnectionError
+
+    from director.agent import DirectorAgent
+    from director.exchange import exchange_factory
+
+    agent_id: AgentId[DirectorAgent] = AgentId(uid=spec.agent_id)
+    give_up = time.monotonic() + REGISTRATION_TIMEOUT_S
+    while True:
+        runtime = Runtime(
+            DirectorAgent(engine, work, lambda: ending.ask("closed by its client")),
+            exchange_factory=exchange_factory(spec.exchange),
+            registration=HttpAgentRegistration(agent_id=agent_id),
+            config=RuntimeConfig(
+                default_serializer=SerializationStrategy.JSON,
+                allowed_deserializers={SerializationStrategy.JSON},
+            ),
+        )
+        try:
+            async with runtime:
+                await runtime.wait_shutdown()
+            raise RuntimeError(f"the exchange at {spec.exchange.url} is gone")
+        except (BadEntityIdError, ClientConnectionError) as error:
+            # The client registers its Directors while they start, so the first look may come too early.
+            if time.monotonic() > give_up:
+                raise RuntimeError(f"cannot reach the exchange at {spec.exchange.url}: {error!r}") from error
+            await asyncio.sleep(REGISTRATION_POLL_S)
+
+
+def main() -> None:
+    """Reads the spec, runs the Director, writes the summary."""
+    spec = DirectorSpec.model_validate_json(sys.stdin.buffer.readline())
+    # Only the summary goes to standard output, whatever the libraries print.
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("parsl", "academy", "aiohttp"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    os.umask(0o077)
+    guard = Guard()
+    try:
+        summary = asyncio.run(direct(spec)) | {"ok": True}
+    except Exception as error:
+        logger.exception("Director %d ended with an error", spec.index)
+        summary = {"director": spec.index, "ok": False, "error": f"{type(error).__name__}: {error}"}
+    end_session(guard.session, spare=os.getpid())
+    guard.release()
+    os.write(answer, json.dumps(summary).encode() + b"\n")
+    # Parsl's threads may still wait for what is gone.
+    os._exit(0 if summary["ok"] else 1)
+
+
+if __name__ == "__main__":
+    main()

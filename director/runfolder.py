@@ -1,0 +1,180 @@
+"""The run folder: what lies where, and how a run is written down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from director.door import Problem, Refused
+from director.spec import AllocationSpec, ExchangeSpec, PoolSpec, SharesSpec
+from simulations.records import StagedFile
+
+SCHEMA = 1
+COPY_CHUNK_BYTES = 1 << 20
+
+
+class RunRecord(BaseModel):
+    """``run.json``. It holds no secret.
+
+    Attributes:
+        run_schema: Version of this record.
+        run_id: The run's name.
+        created_at: UTC.
+        closed_at: When the Fleet was closed (UTC), or null while it is open or after a crash.
+        allocation: What the Directors carve.
+        shares: How.
+        pool: How workers are run.
+        partitions: Hostnames of each Director's nodes.
+        agent_ids: Address of each Director on the exchange.
+        versions: Versions of the packages of the client.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_schema: int = SCHEMA
+    run_id: str
+    created_at: datetime
+    closed_at: datetime | None = None
+    allocation: AllocationSpec
+    shares: SharesSpec
+    pool: PoolSpec
+    partitions: list[list[str]]
+    agent_ids: list[str]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside a run folder. All of it is readable by its owner only."""
+
+    path: Path
+
+    @property
+    def record_file(self) -> Path:
+        """The run's record."""
+        return self.path / "run.json"
+
+    @property
+    def exchange_file(self) -> Path:
+        """Address and token of the exchange, while the run is open (mode 0600)."""
+        return self.path / "exchange.json"
+
+    @property
+    def report_file(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+    @property
+    def inputs(self) -> Path:
+        """Copies of the users' files, named by their hashes."""
+        return self.path / "inputs"
+
+    def director(self, index: int) -> Path:
+        """A Director's folder."""
+        return self.path / f"director-{index}"
+
+    def ledger(self, index: int) -> Path:
+        """A Director's ledger."""
+        return self.director(index) / "ledger.sqlite"
+
+    def work(self, index: int) -> Path:
+        """Where a Director's Requests have their folders."""
+        return self.director(index) / "work"
+
+    def staged(self, file: StagedFile) -> Path:
+        """Path of a staged file."""
+        return self.inputs / file.stored_name
+
+    def create(self, record: RunRecord) -> None:
+        """Takes the folder for a new run.
+
+        Raises:
+            Refused: If the folder holds a run already, or is no folder.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _private(self.record_file, exclusive=True) as stream:
+                stream.write(record.model_dump_json(indent=1))
+        except FileExistsError:
+            what = "already holds a run" if self.record_file.exists() else "is not a folder"
+            raise Refused(
+                [Problem("run-dir", f"{self.path} {what}", "Name another folder for this run")]
+            ) from None
+        except OSError as error:
+            reason = f"cannot be written ({error.strerror})"
+            raise Refused(
+                [Problem("run-dir", f"{self.path} {reason}", "Name a folder you may write to")]
+            ) from None
+        self.inputs.mkdir(mode=0o700)
+        for index in range(len(record.partitions)):
+            self.work(index).mkdir(parents=True, mode=0o700)
+
+    def read(self) -> RunRecord:
+        """Reads the run's record.
+
+        Raises:
+            Refused: If there is no run in this folder, or one that this version cannot read.
+        """
+        try:
+            return RunRecord.model_validate_json(self.record_file.read_bytes())
+        except OSError:
+            hint = "Give the folder that was named with --run-dir"
+            raise Refused([Problem("run", f"{self.path} holds no run (no run.json)", hint)]) from None
+        except ValidationError as error:
+            hint = "Read it with the version of md-director that wrote it"
+            raise Refused(
+                [Problem("run", f"{self.record_file} is not readable: {error.errors()[0]['msg']}", hint)]
+            ) from None
+
+    def close(self, at: datetime) -> None:
+        """Notes that the run was closed, and forgets the exchange."""
+        self.exchange_file.unlink(missing_ok=True)
+        record = self.read().model_copy(update={"closed_at": at})
+        partial = self.record_file.with_suffix(".partial")
+        with _private(partial) as stream:
+            stream.write(record.model_dump_json(indent=1))
+        partial.replace(self.record_file)
+
+    def write_exchange(self, exchange: ExchangeSpec) -> None:
+        """Leaves address and token for those who attach later, readable by the owner only."""
+        with _private(self.exchange_file) as stream:
+            stream.write(exchange.model_dump_json())
+
+    def read_exchange(self) -> ExchangeSpec | None:
+        """Address and token of the exchange, or None if the run is not open."""
+        try:
+            return ExchangeSpec.model_validate(json.loads(self.exchange_file.read_bytes()))
+        except FileNotFoundError:
+            return None
+
+    def stage(self, source: Path) -> StagedFile:
+        """Copies a user's file into the run folder, once for each content.
+
+        Raises:
+            OSError: If the file cannot be read or the copy cannot be written.
+        """
+        suffix = source.suffix if source.suffix[1:].isalnum() and len(source.suffix) <= 13 else ""
+        partial = self.inputs / f".{os.getpid()}-{source.stem[:40]}.partial"
+        digest = hashlib.sha256()
+        with source.open("rb") as original, partial.open("wb") as copy:
+            while chunk := original.read(COPY_CHUNK_BYTES):
+                digest.update(chunk)
+                copy.write(chunk)
+            copy.flush()
+            os.fsync(copy.fileno())
+        staged = StagedFile(name=source.name, sha256=digest.hexdigest(), suffix=suffix)
+        shutil.move(partial, self.staged(staged))
+        return staged
+
+
+def _private(path: Path, *, exclusive: bool = False) -> Any:
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC)
+    return os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8")

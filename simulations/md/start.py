@@ -1,0 +1,141 @@
+"""The start of production: a prepared system, minimised if that was asked for, kept for the next request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import openmm as mm
+from openmm import unit
+
+from simulations.cache import BuildCache
+from simulations.md.analysis import Array
+from simulations.md.divergence import checked_positions, start_diverged
+from simulations.md.models import MdRequest
+from simulations.md.platforms import PlatformChoice
+from simulations.md.structure import Source, structure_text
+from simulations.md.system import Prepared, check_box, prepare
+from simulations.workspace import Workspace
+
+PDB_MOST_ATOMS = 99_999
+"""PDB numbers atoms in five digits."""
+MINIMIZE_TOLERANCE_KJ_MOL_NM = 10.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where production starts. Shared between requests: nothing here may be changed.
+
+    Attributes:
+        prepared: The system.
+        positions: Coordinates in nm, shape (atoms, 3).
+        reference: The solute's heavy atoms in nm, to the digits of the artifact ``topology``.
+        topology_text: Content of the artifact ``topology``.
+        suffix: Its suffix: ``.pdb``, or ``.cif`` for more atoms than PDB can number.
+        minimized: Whether the coordinates were minimised.
+    """
+
+    prepared: Prepared
+    positions: Array
+    reference: Array
+    topology_text: bytes
+    suffix: str
+    minimized: bool
+
+
+@dataclass(frozen=True)
+class StartTimes:
+    """What a start cost just now.
+
+    Attributes:
+        from_cache: Whether nothing had to be built.
+        minimize_s: Wall time of the minimisation, in s.
+    """
+
+    from_cache: bool
+    minimize_s: float
+
+
+def find_start(
+    request: MdRequest, source: Source, choice: PlatformChoice, workspace: Workspace
+) -> tuple[Start, StartTimes]:
+    """Takes the start from the worker's cache, or builds and minimises it.
+
+    Raises:
+        ToolError: As of `prepare`, or ``SimulationDiverged`` if the start has no finite energy.
+        Cancelled: If the stop flag was set meanwhile.
+    """
+    cache, clock = workspace.cache, workspace.clock
+    built = False
+    minimize_s = 0.0
+
+    def build() -> Start:
+        nonlocal built, minimize_s
+        built = True
+        prepared = _prepared(request, source, cache)
+        workspace.raise_if_cancelled()
+        begin = clock()
+        positions = _minimized(prepared, request, choice) if request.minimize else prepared.positions
+        minimize_s = clock() - begin if request.minimize else 0.0
+        workspace.raise_if_cancelled()
+        return _start(prepared, positions, request.minimize)
+
+    start = cache.get(_start_key(request, source, choice), build, lambda value: value.prepared.n_atoms)
+    if start.prepared.box is not None:  # the ensemble, which sets the margin, is no part of the key
+        check_box(start.prepared.box, start.prepared.cutoff_nm, request)
+    return start, StartTimes(from_cache=not built, minimize_s=minimize_s)
+
+
+def _prepared(request: MdRequest, source: Source, cache: BuildCache) -> Prepared:
+    return cache.get(_system_key(request, source), lambda: prepare(request, source, cache), lambda value: value.n_atoms)
+
+
+def _system_key(request: MdRequest, source: Source) -> str:
+    fields = {"force_field", "solvent", "padding_nm", "ionic_strength_m", "constraints"}
+    return _digest("md/system/", [source.key, request.model_dump(include=fields)])
+
+
+def _start_key(request: MdRequest, source: Source, choice: PlatformChoice) -> str:
+    minimisation = request.minimize_max_iterations if request.minimize else None
+    platform = [choice.name, choice.properties]  # rounding differs between platforms and numbers of threads
+    return _digest("md/start/", [_system_key(request, source), minimisation, platform])
+
+
+def _digest(prefix: str, parts: list[Any]) -> str:
+    return prefix + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _minimized(prepared: Prepared, request: MdRequest, choice: PlatformChoice) -> Array:
+    context = choice.context(prepared.system, mm.VerletIntegrator(0.001))
+    context.setPositions(prepared.positions)
+    context.computeVirtualSites()
+    try:
+        mm.LocalEnergyMinimizer.minimize(
+            context,
+            MINIMIZE_TOLERANCE_KJ_MOL_NM * unit.kilojoules_per_mole / unit.nanometer,
+            request.minimize_max_iterations,
+        )
+        state = context.getState(positions=True)
+    except mm.OpenMMException as error:
+        raise start_diverged(f"minimisation failed: {error}") from error
+    positions = checked_positions(state)
+    if positions is None:
+        raise start_diverged("minimisation ended with coordinates that are no numbers")
+    return positions
+
+
+def _start(prepared: Prepared, positions: Array, minimized: bool) -> Start:
+    suffix = ".pdb" if prepared.n_atoms <= PDB_MOST_ATOMS else ".cif"
+    # In nm, PDB has four decimals and mmCIF five: RMSDs can then be repeated from the artifacts alone.
+    decimals = 4 if suffix == ".pdb" else 5
+    return Start(
+        prepared=prepared,
+        positions=positions,
+        reference=np.round(positions[prepared.heavy], decimals),
+        topology_text=structure_text(prepared.topology, positions, prepared.box, suffix),
+        suffix=suffix,
+        minimized=minimized,
+    )
