@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from director.door import Refused
     from director.fleet import DirectorLost, Fleet, LaunchError
     from director.launch import run_director
-    from director.spec import DirectorSpec
     from director.requests import sweep
+    from director.spec import DirectorSpec
     from simulations.records import Outcome, Request
 
 _HOMES = {

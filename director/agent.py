@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from director.door import Problem, Refused, problems_of
 from director.engine import Engine, Verdict
+from director.ledger import Entry
 from simulations.records import Request
 from simulations.workspace import PROGRESS_FILE
 
@@ -117,7 +118,8 @@ class DirectorAgent(Agent):
         """
         limit = max(1, min(limit, MAX_PAGE))
         entries = await self._engine.outcomes(max(0, after), limit, max(0.0, min(wait_s, MAX_WAIT_S)))
-        page, size = [], 0
+        page: list[Entry] = []
+        size = 0
         for entry in entries:
             size += len(entry.body)
             if page and size > PAGE_BYTES:
@@ -144,20 +146,12 @@ class DirectorAgent(Agent):
         up = sum(node.workers for node in nodes)
         mean_s = engine.mean_seconds()
         left = counts.queued + counts.running
-        progress = await asyncio.get_running_loop().run_in_executor(
-            None, self._progress, engine.running_ids()
-        )
+        progress = await asyncio.get_running_loop().run_in_executor(None, self._progress, engine.running_ids())
         speeds = [item["ns_per_day"] for item in progress.values() if item.get("ns_per_day")]
         return {
             "director": engine.index,
             "partition": engine.partition.hostnames,
-            "state": "failed"
-            if engine.failure
-            else "draining"
-            if engine.draining
-            else "up"
-            if up
-            else "starting",
+            "state": "failed" if engine.failure else "draining" if engine.draining else "up" if up else "starting",
             "workers": engine.pool.workers,
             "workers_up": up,
             "nodes": [asdict(node) for node in nodes],
@@ -211,9 +205,7 @@ class DirectorAgent(Agent):
                 request = Request.model_validate(item)
             except ValidationError as error:
                 problems = problems_of(error, Request.model_fields, "")
-                verdicts.append(
-                    Verdict(str(item.get("id")) if isinstance(item, dict) else "", tuple(problems))
-                )
+                verdicts.append(Verdict(str(item.get("id")) if isinstance(item, dict) else "", tuple(problems)))
             else:
                 verdicts.append(None)
                 well_formed.append(request)

@@ -88,11 +88,15 @@ def read_batch(path: Path, tools: Mapping[str, AnyTool]) -> Batch:
     """
     document = _document(path)
     if not isinstance(document, dict):
-        raise Refused([Problem(str(path), "is not a mapping", "Begin with `requests:`; see the reference on batch files")])
+        raise Refused(
+            [Problem(str(path), "is not a mapping", "Begin with `requests:`; see the reference on batch files")]
+        )
     try:
         file = BatchFile.model_validate(document)
     except ValidationError as error:
-        raise Refused(_problems(error)) from None
+        # A misspelt name is either one of the file's or, further in, one of an entry's.
+        deep = any(len(item["loc"]) > 1 for item in error.errors() if item["type"] == "extra_forbidden")
+        raise Refused(problems_of(error, (BatchEntry if deep else BatchFile).model_fields, "")) from None
     requests = expand(file, tools)
     base = path.resolve().parent
     prepare(requests, tools, base=base, confined=True, stage=None)
@@ -118,9 +122,17 @@ def expand(file: BatchFile, tools: Mapping[str, AnyTool]) -> list[Request]:
             if not values:
                 problems.append(Problem(f"{where}.sweep.{name}", "has no values", "Give at least one"))
             if name == "seed" and entry.repeat > 1:
-                problems.append(Problem(f"{where}.sweep.seed", "is swept and repeated", "Use one of repeat and sweep.seed"))
+                problems.append(
+                    Problem(f"{where}.sweep.seed", "is swept and repeated", "Use one of repeat and sweep.seed")
+                )
         if entry.repeat > 1 and known is not None and "seed" not in known:
-            problems.append(Problem(f"{where}.repeat", f"{entry.tool!r} takes no seed", "Repeats would all be equal: leave it out"))
+            problems.append(
+                Problem(
+                    f"{where}.repeat",
+                    f"{entry.tool!r} takes no seed",
+                    "Repeats would all be equal: leave it out",
+                )
+            )
         elif entry.repeat > 1 and (isinstance(seed, bool) or not isinstance(seed, int)):
             problems.append(Problem(f"{where}.inputs.seed", f"{seed!r} cannot be counted up", "Give a whole number"))
         else:
@@ -131,14 +143,6 @@ def expand(file: BatchFile, tools: Mapping[str, AnyTool]) -> list[Request]:
     if problems:
         raise Refused(problems)
     return requests
-
-
-def _problems(error: ValidationError) -> list[Problem]:
-    problems = []
-    for problem in problems_of(error, [], ""):
-        # An unknown name is compared with the names that the place where it stands does know.
-        problems.append(problem)
-    return problems
 
 
 class _Loader(yaml.SafeLoader):

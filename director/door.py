@@ -90,9 +90,7 @@ def check(request: Request, tools: Mapping[str, AnyTool]) -> Checked:
         value = getattr(model, field)
         if value is not None and field not in request.files and value not in shipped:
             names = f"one of {', '.join(shipped)}, or a file of yours" if shipped else "a file of yours"
-            problems.append(
-                Problem(f"inputs.{field}", f"{value!r} is neither shipped nor staged", f"Give {names}")
-            )
+            problems.append(Problem(f"inputs.{field}", f"{value!r} is neither shipped nor staged", f"Give {names}"))
     problems += [
         Problem(f"files.{field}", f"{tool.name} takes no file in {field!r}", "Leave it out")
         for field in request.files
@@ -112,18 +110,15 @@ def problems_of(error: ValidationError, known: Iterable[str], prefix: str) -> li
         known: Names that the model knows, to suggest one for a misspelt name.
         prefix: Where the model stands in the user's input.
     """
-    return [_problem(dict(item), list(known), prefix) for item in error.errors(include_url=False)]
+    names = list(known)
+    return [_problem(dict(item), names, prefix) for item in error.errors(include_url=False)]
 
 
-def _problem(item: dict[str, Any], known: list[str], prefix: str) -> Problem:
+def _problem(item: dict[str, Any], known: Iterable[str], prefix: str) -> Problem:
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]]
     where = (prefix + "".join(parts)).lstrip(".")
     if item["type"] == "extra_forbidden":
-        return (
-            _unknown(where, str(item["loc"][-1]), known, "Known names")
-            if known
-            else Problem(where, "unknown", "")
-        )
+        return _unknown(where, str(item["loc"][-1]), known, "Known names") if known else Problem(where, "unknown", "")
     if item["type"] == "missing":
         return Problem(where, "is required but was not given", "Give it; no default is put in its place")
     message = item["msg"].removeprefix("Value error, ")

@@ -149,7 +149,8 @@ class Engine:
             why = self.failure or "this Director is draining"
             problem = Problem("director", why, "Send the request to another Director or a new run")
             return [Verdict(request.id, (problem,)) for request in requests]
-        verdicts, accepted = [], {}
+        verdicts: list[Verdict] = []
+        accepted: dict[str, Accepted] = {}
         now = self._clock()
         for request in requests:
             try:
@@ -277,7 +278,7 @@ class Engine:
 
     def _choose(self) -> list[list[_Job]]:
         """Takes from the queue what may start now, in packs of one Tool each."""
-        packs = []
+        packs: list[list[_Job]] = []
         budget = free_tasks(self.pool.workers, self._in_flight) if self._pool_ready else 0
         while self._queue and len(packs) < budget:
             first = self._queue[0]
@@ -328,7 +329,7 @@ class Engine:
             self._queue.appendleft(job)
             return
         if isinstance(error, LostError):
-            hint = f"It was tried {job.losses} times. If others run well, this request ends its worker: look at its memory use."
+            hint = f"It was tried {job.losses} times. If others run well, it ends its worker: look at its memory use."
         else:
             hint = "See the Director's logs in the run folder."
         info = ErrorInfo(type=type(error).__name__.removesuffix("Error"), message=str(error), hint=hint)
@@ -390,9 +391,7 @@ class Engine:
         )
 
     async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._disk, functools.partial(work, *arguments)
-        )
+        return await asyncio.get_running_loop().run_in_executor(self._disk, functools.partial(work, *arguments))
 
 
 def _accepted(checked: Checked, at: datetime) -> Accepted:

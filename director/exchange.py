@@ -18,10 +18,14 @@ import aiohttp
 from academy.agent import Agent
 from academy.exception import UnauthorizedError
 from academy.exchange.cloud.app import authenticate_factory, create_app
-from academy.exchange.cloud.client import HttpExchangeFactory, HttpExchangeTransport, _raise_for_status
+from academy.exchange.cloud.client import (
+    HttpAgentRegistration,
+    HttpExchangeFactory,
+    HttpExchangeTransport,
+    _raise_for_status,
+)
 from academy.exchange.cloud.client_info import ClientInfo
 from academy.exchange.cloud.config import ExchangeServingConfig
-from academy.exchange.transport import AgentRegistration
 from academy.identifier import AgentId, EntityId
 from aiohttp import web
 from pydantic import SecretStr
@@ -93,7 +97,7 @@ class LoopbackFactory(HttpExchangeFactory):
         mailbox_id: EntityId | None = None,
         *,
         name: str | None = None,
-        registration: AgentRegistration[Any] | None = None,
+        registration: HttpAgentRegistration[Any] | None = None,  # type: ignore[override]
     ) -> LoopbackTransport:
         return await LoopbackTransport.new(
             connection_info=self._info, mailbox_id=mailbox_id, name=name, auth_method=self._auth_method

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
@@ -94,7 +95,7 @@ class Fleet:
             for partition, agent_id in zip(partitions, record.agent_ids, strict=True)
         ]
         for link in self.links:
-            link.lost.add_done_callback(lambda lost, link=link: self._on_lost(link, lost))
+            link.lost.add_done_callback(functools.partial(self._on_lost, link))
 
     # ---- life
 
@@ -224,9 +225,7 @@ class Fleet:
         try:
             client = await _client(spec)
         except OSError as error:
-            raise DirectorLost(
-                f"the exchange of {folder.path} does not answer; its client is gone"
-            ) from error
+            raise DirectorLost(f"the exchange of {folder.path} does not answer; its client is gone") from error
         return cls(
             folder,
             record,
@@ -355,9 +354,7 @@ class Fleet:
         for request in requests:
             while True:
                 room.clear()
-                link = min(
-                    self.links, key=lambda link: len(link.outstanding) / window(link.rate.per_s, link.workers)
-                )
+                link = min(self.links, key=lambda link: len(link.outstanding) / window(link.rate.per_s, link.workers))
                 if alone or len(link.outstanding) < window(link.rate.per_s, link.workers):
                     break
                 await room.wait()
@@ -384,9 +381,7 @@ class Fleet:
 
     async def drain(self) -> int:
         """Lets the Directors accept nothing more; returns how many Requests are open."""
-        return sum(
-            answer["open"] for answer in await asyncio.gather(*(link.call("drain") for link in self.links))
-        )
+        return sum(answer["open"] for answer in await asyncio.gather(*(link.call("drain") for link in self.links)))
 
     def _wait_for(self, request: Request) -> asyncio.Future[Outcome]:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()

@@ -134,9 +134,7 @@ class SqliteLedger:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._db = sqlite3.connect(
-            path or ":memory:", isolation_level=None, check_same_thread=False, timeout=30
-        )
+        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, timeout=30)
         self._db.execute("PRAGMA journal_mode=TRUNCATE")
         self._db.execute("PRAGMA synchronous=FULL")
         self._closed = False
@@ -333,5 +331,5 @@ def _refuse_other_schema(db: sqlite3.Connection, path: Path | None) -> None:
     found = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
     if found is None or found[0] != str(SCHEMA_VERSION):
         raise RuntimeError(
-            f"{path} was written with ledger schema {found and found[0]}; this md-director reads schema {SCHEMA_VERSION}"
+            f"{path} has ledger schema {found and found[0]}; this md-director reads schema {SCHEMA_VERSION}"
         )

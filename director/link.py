@@ -149,9 +149,7 @@ class DirectorLink:
                 if isinstance(error, DirectorLost):
                     raise
                 if time.monotonic() + RETRY_S >= give_up:
-                    raise DirectorLost(
-                        f"Director {self.index} did not answer within {timeout_s:g} s"
-                    ) from error
+                    raise DirectorLost(f"Director {self.index} did not answer within {timeout_s:g} s") from error
                 await asyncio.sleep(RETRY_S)
 
     def post(self, request: Request) -> asyncio.Future[None]:
@@ -223,9 +221,7 @@ class DirectorLink:
                     if acknowledged.done():
                         continue  # nobody waits for it any more
                     if index in refused:
-                        acknowledged.set_exception(
-                            Refused([Problem(**problem) for problem in refused[index]])
-                        )
+                        acknowledged.set_exception(Refused([Problem(**problem) for problem in refused[index]]))
                     else:
                         acknowledged.set_result(None)
 

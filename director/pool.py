@@ -248,7 +248,7 @@ class ParslPool:
             self._kernel.cleanup()
 
     def _supervise(self) -> None:
-        """Starts a new block where one has ended; gives up a node after a few short lives, and the pool with the last."""
+        """Starts a block where one has ended; gives up a node after a few short lives, and the pool with the last."""
         short_lives: dict[str, int] = {}
         hopeless: dict[str, str] = {}
         while not self._stop.wait(SUPERVISE_PERIOD_S):
@@ -260,9 +260,7 @@ class ParslPool:
                     logger.warning("worker pool on %s ended (%s); starting it again", name, failure.reason)
                     self._executor.scale_out_facade(1)
                 else:
-                    logger.error(
-                        "worker pool on %s ended again (%s); giving the node up", name, failure.reason
-                    )
+                    logger.error("worker pool on %s ended again (%s); giving the node up", name, failure.reason)
                     hopeless[name] = failure.reason
             if len(hopeless) == len(self._partition.nodes):
                 self._give_up(hopeless)

@@ -173,7 +173,7 @@ async def _serve(spec: DirectorSpec, engine: Engine, work: Path, ending: Ending)
     agent_id: AgentId[DirectorAgent] = AgentId(uid=spec.agent_id)
     give_up = time.monotonic() + REGISTRATION_TIMEOUT_S
     while True:
-        runtime = Runtime(
+        runtime = Runtime(  # type: ignore[type-var]  # the bound does not know generic registrations
             DirectorAgent(engine, work, lambda: ending.ask("closed by its client")),
             exchange_factory=exchange_factory(spec.exchange),
             registration=HttpAgentRegistration(agent_id=agent_id),

@@ -25,10 +25,7 @@ def sweep(tool: str, **inputs: Any) -> list[Request]:
     """
     names = list(inputs)
     choices = [_values(inputs[name]) for name in names]
-    return [
-        Request(tool=tool, inputs=dict(zip(names, values, strict=True)))
-        for values in itertools.product(*choices)
-    ]
+    return [Request(tool=tool, inputs=dict(zip(names, values, strict=True))) for values in itertools.product(*choices)]
 
 
 def _values(value: Any) -> list[Any]:

@@ -105,14 +105,10 @@ class RunFolder:
                 stream.write(record.model_dump_json(indent=1))
         except FileExistsError:
             what = "already holds a run" if self.record_file.exists() else "is not a folder"
-            raise Refused(
-                [Problem("run-dir", f"{self.path} {what}", "Name another folder for this run")]
-            ) from None
+            raise Refused([Problem("run-dir", f"{self.path} {what}", "Name another folder for this run")]) from None
         except OSError as error:
             reason = f"cannot be written ({error.strerror})"
-            raise Refused(
-                [Problem("run-dir", f"{self.path} {reason}", "Name a folder you may write to")]
-            ) from None
+            raise Refused([Problem("run-dir", f"{self.path} {reason}", "Name a folder you may write to")]) from None
         self.inputs.mkdir(mode=0o700)
         for index in range(len(record.partitions)):
             self.work(index).mkdir(parents=True, mode=0o700)

@@ -84,9 +84,7 @@ def _path(where: str, value: str, shipped: list[str], base: Path, confined: bool
         with path.open("rb") as stream:
             empty = not stream.read(1)
     except OSError as error:
-        raise Refused(
-            [Problem(where, f"{path} cannot be read ({error.strerror})", "Check its permissions")]
-        ) from None
+        raise Refused([Problem(where, f"{path} cannot be read ({error.strerror})", "Check its permissions")]) from None
     if empty:
         raise Refused([Problem(where, f"{path} is empty", f"Correct the path{names}")])
     return path

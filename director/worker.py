@@ -71,9 +71,7 @@ class Worker:
             error = ErrorInfo(type="Cancelled", message=str(caught), hint="Submit it again to run it.")
         except ToolError as caught:
             status = Status.FAILED
-            error = ErrorInfo(
-                type=caught.kind, message=caught.message, hint=caught.hint, details=caught.details
-            )
+            error = ErrorInfo(type=caught.kind, message=caught.message, hint=caught.hint, details=caught.details)
         except Exception as caught:  # noqa: BLE001, RUF100  (the boundary: a Tool may raise anything)
             status = Status.FAILED
             error = self._unforeseen(caught, workspace)

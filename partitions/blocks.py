@@ -194,9 +194,7 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
             return JobStatus(JobState.RUNNING)
         if block.cancelled:
             return JobStatus(JobState.CANCELLED)
-        return JobStatus(
-            JobState.FAILED, message=f"exit code {code}: {self._tail(block.log)}", exit_code=code
-        )
+        return JobStatus(JobState.FAILED, message=f"exit code {code}: {self._tail(block.log)}", exit_code=code)
 
     @staticmethod
     def _tail(log: Path) -> str:

@@ -65,10 +65,8 @@ class Guard:
     def __init__(self) -> None:
         self.session = os.getsid(0)
         if self.session != os.getpid():
-            raise RuntimeError(
-                "only the leader of a session may have it guarded: start this process in a new session"
-            )
-        self._process = subprocess.Popen(  # noqa: S603
+            raise RuntimeError("only the leader of a session may have it guarded: start this process in a new session")
+        self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, str(self.session)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

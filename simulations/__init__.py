@@ -1,7 +1,7 @@
 """Tools: typed simulations, what they are given, what they return, and where they may write."""
 
 from simulations.errors import ToolError
-from simulations.records import ErrorInfo, Outcome, Request, Status, StagedFile
+from simulations.records import ErrorInfo, Outcome, Request, StagedFile, Status
 from simulations.tool import Tool, find_tools, request_key
 from simulations.workspace import Resources, Workspace
 

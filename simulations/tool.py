@@ -86,9 +86,7 @@ def find_tools() -> dict[str, AnyTool]:
                 f"entry point {entry.name!r} of {owner} is {tool!r}; expected a simulations.Tool named {entry.name!r}"
             )
         if entry.name in found:
-            raise ValueError(
-                f"tool {entry.name!r} is registered twice, once by {owner}: uninstall one of the packages"
-            )
+            raise ValueError(f"tool {entry.name!r} is registered twice, once by {owner}: uninstall one of the packages")
         found[entry.name] = tool
     return found
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from html import escape
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -26,7 +25,8 @@ from simulations.records import Status
 
 INK, SOFT, FAINT, BAND = "#1f2933", "#52606d", "#d9dee4", "#f3f5f8"
 FONT, SMALL = 9.5, 8.5
-WIDTH_IN, LEFT_IN, RIGHT_IN, TOP_IN, BOTTOM_IN = 11.4, 1.75, 0.95, 0.42, 0.55
+WIDTH_IN, RIGHT_IN, TOP_IN, BOTTOM_IN = 11.4, 0.95, 0.36, 0.52
+LEFT_IN, LETTER_IN = 0.8, 0.077
 ROW_IN, MAX_TIMELINE_IN, LABEL_IN = 0.25, 10.0, 0.12
 MAX_VECTOR_BARS = 2_000
 RASTER_DPI = 200
@@ -63,11 +63,17 @@ class Line:
     dash: str = "-"
 
 
-def timeline(spans: Sequence[Span], end_s: float) -> str:
+def left_margin_in(spans: Iterable[Span]) -> float:
+    """Width in inches that the names of the workers need beside the timeline."""
+    letters = max((len(_label(worker)) for worker in {span.worker for span in spans}), default=0)
+    return max(LEFT_IN, 0.25 + LETTER_IN * letters)
+
+
+def timeline(spans: Sequence[Span], end_s: float, left_in: float) -> str:
     """SVG with one row per worker, grouped by Director, and a bar for each Outcome from start to finish."""
     rows = sorted({(s.director, s.worker) for s in spans}, key=lambda r: (r[0], natural_key(r[1])))
     row_in = min(ROW_IN, MAX_TIMELINE_IN / len(rows))
-    figure, axes = _wide_figure(max(0.8, row_in * len(rows)))
+    figure, axes = _wide_figure(max(0.8, row_in * len(rows)), left_in)
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, end_s or 1.0), xlabel="Time since the run began (s)")
     _finish_x(axes)
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
@@ -95,7 +101,7 @@ def timeline(spans: Sequence[Span], end_s: float) -> str:
 def _draw_bars(axes: Axes, spans: Sequence[Span], place: dict[tuple[int, str], int], row_in: float) -> None:
     """One collection a status, not one artist a bar; beyond a bound they become an image inside the SVG."""
     raster = len(spans) > MAX_VECTOR_BARS
-    half = 0.38 if row_in >= LABEL_IN else 0.46
+    half = 0.5 if raster else 0.38 if row_in >= LABEL_IN else 0.46
     by_status: dict[Status, list[Span]] = defaultdict(list)
     for span in spans:
         by_status[span.status].append(span)
@@ -108,8 +114,10 @@ def _draw_bars(axes: Axes, spans: Sequence[Span], place: dict[tuple[int, str], i
         ]
         width = 0.0 if raster else 0.6
         bars = PolyCollection(boxes, facecolors=color, edgecolors="white", linewidths=width, zorder=2)
-        bars.set_rasterized(raster)
-        if not raster:
+        if raster:
+            bars.set_rasterized(True)
+            bars.set_antialiased(False)  # rows of a few pixels would get seams and stripes
+        else:
             bars.set_hatch(hatch)
         axes.add_collection(bars, autolim=False)
         if marker and group:  # a failure after a millisecond has no bar to see
@@ -154,9 +162,9 @@ def _mark_directors(axes: Axes, directors: list[int], row_in: float) -> None:
             last = middle
 
 
-def busy_workers(overall: Utilization, directors: Sequence[tuple[int, Utilization]]) -> str:
+def busy_workers(overall: Utilization, directors: Sequence[tuple[int, Utilization]], left_in: float) -> str:
     """SVG of the fraction of workers busy over time: all together, and each Director's if they are few."""
-    figure, axes = _wide_figure(1.9)
+    figure, axes = _wide_figure(1.9, left_in)
     curve = bin_means(overall, MAX_STEPS)
     end_s = curve.times_s[-1]
     axes.set(ylim=(0, 104), xlim=(0, end_s), ylabel="Busy workers (%)", xlabel="Time since the run began (s)")
@@ -174,9 +182,9 @@ def busy_workers(overall: Utilization, directors: Sequence[tuple[int, Utilizatio
             where="post",
             color=color,
             linestyle=dash,
-            linewidth=1.1,
+            linewidth=1.0,
             label=f"Director {index}: mean {100 * single.mean:.0f} %",
-            zorder=3,
+            zorder=2,
         )
     axes.stairs(
         percent,
@@ -184,7 +192,7 @@ def busy_workers(overall: Utilization, directors: Sequence[tuple[int, Utilizatio
         color=LINE_STYLES[0][0],
         linewidth=1.8,
         baseline=None,
-        zorder=2,
+        zorder=3,
         label=f"All workers: mean {100 * overall.mean:.0f} %",
     )
     handles, _ = axes.get_legend_handles_labels()
@@ -202,8 +210,8 @@ def panel(key: str, title: str, label: str, lines: Sequence[Line]) -> str:
         label: Of the y axis, with the unit.
         lines: What to draw; at least one value is finite.
     """
-    figure = Figure(figsize=(5.5, 2.9), facecolor="none")
-    axes = figure.add_axes((0.92 / 5.5, 0.55 / 2.9, (5.5 - 1.1) / 5.5, (2.9 - 0.75) / 2.9))
+    figure = Figure(figsize=(5.5, 2.8), facecolor="none")
+    axes = figure.add_axes((0.92 / 5.5, 0.52 / 2.8, (5.5 - 1.1) / 5.5, (2.8 - 0.64) / 2.8))
     _plain(axes)
     faint = 1.0 if len(lines) <= len(LINE_STYLES) else 0.75
     for line in lines:
@@ -216,16 +224,16 @@ def panel(key: str, title: str, label: str, lines: Sequence[Line]) -> str:
     axes.margins(x=0.01)
     _separate_thousands(axes, "xy")
     low, high = axes.get_ylim()
-    text = f"{len(lines):,} simulations; the vertical axis runs from {low:,.4g} to {high:,.4g}."
+    text = f"{len(lines):,} simulations, between {low:,.4g} and {high:,.4g}."
     return _inline(figure, key, title, text)
 
 
-def _wide_figure(height_in: float) -> tuple[Figure, Axes]:
-    """A figure of the page's width. Its margins are fixed, so the time axes of two of them line up."""
+def _wide_figure(height_in: float, left_in: float) -> tuple[Figure, Axes]:
+    """A figure of the page's width. Its margins are given, so the time axes of two of them line up."""
     total = height_in + TOP_IN + BOTTOM_IN
     figure = Figure(figsize=(WIDTH_IN, total), facecolor="none")
-    width = (WIDTH_IN - LEFT_IN - RIGHT_IN) / WIDTH_IN
-    axes = figure.add_axes((LEFT_IN / WIDTH_IN, BOTTOM_IN / total, width, height_in / total))
+    width = (WIDTH_IN - left_in - RIGHT_IN) / WIDTH_IN
+    axes = figure.add_axes((left_in / WIDTH_IN, BOTTOM_IN / total, width, height_in / total))
     _plain(axes)
     return figure, axes
 
@@ -280,14 +288,12 @@ def _inline(figure: Figure, key: str, title: str, description: str) -> str:
     """The figure as an ``<svg>`` element with a title, a description and ids that are its own."""
     stream = io.StringIO()
     metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.set_dpi(RASTER_DPI)  # of the parts that are images; the rest has no resolution
-    FigureCanvasSVG(figure).print_svg(stream, metadata=metadata)
+    # The resolution is that of parts that are images; the rest has none.
+    figure.savefig(stream, format="svg", dpi=RASTER_DPI, facecolor="none", metadata=metadata)
     svg = re.sub(r"<!--.*?-->\s*", "", stream.getvalue(), flags=re.DOTALL)
     svg = re.sub(r'(\sid="|xlink:href="#|url\(#)', rf"\g<1>{key}-", svg[svg.index("<svg") :])
     size = re.search(r'viewBox="[^"]*"', svg)
-    names = (
-        f"<title id='{key}-title'>{escape(title)}</title><desc id='{key}-desc'>{escape(description)}</desc>"
-    )
+    names = f"<title id='{key}-title'>{escape(title)}</title><desc id='{key}-desc'>{escape(description)}</desc>"
     start = (
         f"<svg xmlns:xlink='http://www.w3.org/1999/xlink' xmlns='http://www.w3.org/2000/svg' role='img'"
         f" aria-labelledby='{key}-title {key}-desc' {size.group() if size else ''}>{names}"

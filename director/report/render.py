@@ -84,7 +84,13 @@ def build_page(run_folder: Path, run: RunSummaryInput, outcomes: Sequence[Outcom
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=values.number, duration=values.duration, clean=values.clean)
+    environment.filters.update(
+        number=values.number,
+        brief=values.brief,
+        duration=values.duration,
+        clean=values.clean,
+        hosts=values.compress_hosts,
+    )
     varying = rows.varying_inputs(outcomes)
     shown = rows.choose_rows(outcomes)
     failures = summary.group_failures(outcomes)
@@ -120,13 +126,14 @@ def _activity(run: RunSummaryInput, outcomes: Sequence[Outcome]) -> dict[str, An
         singles.append((index, curve))
         table.append((director, curve, len(own), sum(o.status is not Status.OK for o in own)))
     overall = summary.utilization(spans, sum(curve.workers for _, curve in singles), end_s)
+    left_in = figures.left_margin_in(spans)
     seen = len({(span.director, span.worker) for span in spans})
     return {
         "overall": overall,
         "directors": table[:MAX_DIRECTOR_ROWS],
         "more_directors": len(table) - MAX_DIRECTOR_ROWS,
-        "timeline": Markup(figures.timeline(spans, end_s)) if spans else None,
-        "busy": Markup(figures.busy_workers(overall, singles)) if spans and overall.busy else None,
+        "timeline": _svg(figures.timeline(spans, end_s, left_in)) if spans else None,
+        "busy": _svg(figures.busy_workers(overall, singles, left_in)) if spans and overall.busy else None,
         "rasterized": len(spans) if len(spans) > figures.MAX_VECTOR_BARS else 0,
         "binned": figures.MAX_STEPS if len(overall.busy) > figures.MAX_STEPS else 0,
         "unseen_workers": overall.workers - seen,
@@ -146,7 +153,7 @@ def _panels(run_folder: Path, outcomes: Sequence[Outcome], varying: dict[str, li
             for trace, style in zip(found.traces, styles, strict=True)
             if any(math.isfinite(value) for value in trace.columns[column])
         ]
-        drawn.append((title, Markup(figures.panel(column, title, label, lines)) if lines else None))
+        drawn.append((title, _svg(figures.panel(column, title, label, lines)) if lines else None))
     return {
         "traces": found,
         "panels": drawn if found.traces else [],
@@ -155,6 +162,11 @@ def _panels(run_folder: Path, outcomes: Sequence[Outcome], varying: dict[str, li
         "max_points": traces.MAX_POINTS,
         "max_traces": traces.MAX_TRACES,
     }
+
+
+def _svg(text: str) -> Markup:
+    """A figure, which goes into the page as it is: matplotlib and ``figures`` escape the text in it."""
+    return Markup(text)  # noqa: S704
 
 
 def _style_lines(
@@ -171,13 +183,11 @@ def _style_lines(
     name, numbers = _scale_values([trace.outcome for trace in drawn], varying)
     low, high = min(numbers), max(numbers)
     styles = [(_blend((value - low) / (high - low)), "-") for value in numbers]
-    ends = ("first", "last") if name is None else (values.number(low), values.number(high))
+    ends = ("first", "last") if name is None else (values.brief(low), values.brief(high))
     return styles, Key(scale=(name or "order of the Outcomes", *ends))
 
 
-def _scale_values(
-    outcomes: Sequence[Outcome], varying: dict[str, list[str]]
-) -> tuple[str | None, list[float]]:
+def _scale_values(outcomes: Sequence[Outcome], varying: dict[str, list[str]]) -> tuple[str | None, list[float]]:
     """The first numeric input that varies, but for a seed, which orders nothing; else the order."""
     for name in varying.get(outcomes[0].tool, []):
         found = [values.quantity(outcome.inputs, name) for outcome in outcomes]

@@ -68,9 +68,7 @@ def varying_inputs(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
     return chosen
 
 
-def common_inputs(
-    outcomes: Sequence[Outcome], varying: Mapping[str, list[str]]
-) -> dict[str, list[tuple[str, str]]]:
+def common_inputs(outcomes: Sequence[Outcome], varying: Mapping[str, list[str]]) -> dict[str, list[tuple[str, str]]]:
     """For each Tool, the inputs that all its Requests share, which the table need not repeat."""
     first = {outcome.tool: outcome for outcome in reversed(outcomes)}
     shared = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -54,6 +56,12 @@ def number(value: float, decimals: int | None = None) -> str:
         decimals = 2 if value == 0 else min(4, max(0, 3 - math.floor(math.log10(abs(value)))))
     text = f"{value:,.{decimals}f}"
     return text.replace("-", MINUS) if float(text.replace(",", "")) else text.replace("-", "")
+
+
+def brief(value: float) -> str:
+    """A number on its own, without the zeros that would align it with others: ``2`` and not ``2.000``."""
+    text = number(value)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def mean_std(value: Quantity | None, decimals: int | None = None) -> str:
@@ -111,7 +119,7 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return clean(f"{value:,}".replace("-", MINUS), 48)
     if isinstance(value, float):
-        return number(value) if math.isfinite(value) else str(value)
+        return brief(value) if math.isfinite(value) else str(value)
     found = quantity({"value": value}, "value")
     return mean_std(found) if found else clean(json.dumps(value, default=str, ensure_ascii=False), 48)
 
@@ -119,3 +127,40 @@ def _cell(value: object) -> str:
 def reason(outcome: Outcome) -> str:
     """Why an Outcome is not ok, on one line."""
     return clean(outcome.error.message, 300) if outcome.error else "no reason was recorded"
+
+
+def compress_hosts(hosts: Iterable[str]) -> str:
+    """Hostnames as schedulers write them, such as ``nid[001-004,007],login1``, in order of first sight."""
+    places = {name: _split_host(name) for name in hosts}
+    padded = {(p[0], p[2]) for p in places.values() if p and p[1].startswith("0") and len(p[1]) > 1}
+    groups: dict[tuple[str, int, str], list[int]] = defaultdict(list)
+    for name, place in places.items():
+        if place is None:
+            groups[name, -1, ""] = []
+            continue
+        prefix, digits, suffix = place
+        # nid09 and nid10 are of one width; n9 and n10 are not padded at all.
+        width = len(digits) if (prefix, suffix) in padded else 0
+        groups[prefix, width, suffix].append(int(digits))
+    return ",".join(_bracket(*key, numbers) for key, numbers in groups.items())
+
+
+def _split_host(name: str) -> tuple[str, str, str] | None:
+    """A hostname around the last number before its domain; None if there is no number."""
+    head, dot, domain = name.partition(".")
+    match = re.fullmatch(r"(.*?)([0-9]{1,18})([^0-9]*)", head)
+    return (match[1], match[2], match[3] + dot + domain) if match else None
+
+
+def _bracket(prefix: str, width: int, suffix: str, numbers: list[int]) -> str:
+    if not numbers:
+        return prefix
+    ranges: list[tuple[int, int]] = []
+    for value in sorted(numbers):
+        if ranges and value == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], value)
+        else:
+            ranges.append((value, value))
+    parts = [f"{a:0{width}}" if a == b else f"{a:0{width}}-{b:0{width}}" for a, b in ranges]
+    inner = ",".join(parts)
+    return f"{prefix}{inner}{suffix}" if len(numbers) == 1 else f"{prefix}[{inner}]{suffix}"

@@ -76,7 +76,8 @@ class MdRequest(BaseModel):
         default="hbonds", description="Bonds of fixed length: none, or all to hydrogen. Water is rigid either way."
     )
     minimize: bool = Field(
-        default=True, description="Minimise the potential energy first (L-BFGS, to 10 kJ/mol/nm root mean square force)."
+        default=True,
+        description="Minimise the potential energy first (L-BFGS, to 10 kJ/mol/nm root mean square force).",
     )
     minimize_max_iterations: int = Field(
         default=1000, ge=1, le=10**7, description="Most iterations of the minimiser; it ends earlier if it converges."

@@ -56,7 +56,9 @@ class DcdWriter:
         self._periodic = periodic
         self._frames = 0
         # ICNTRL: frames, first step, interval, last step, 5 zeros, timestep, cell flag, 8 zeros, CHARMM version.
-        control = struct.pack("<9if10i", 0, interval_steps, interval_steps, *[0] * 6, timestep_ps / AKMA_PS, periodic, *[0] * 8, 24)
+        control = struct.pack(
+            "<9if10i", 0, interval_steps, interval_steps, *[0] * 6, timestep_ps / AKMA_PS, periodic, *[0] * 8, 24
+        )
         title = struct.pack("<i80s", 1, b"md-director".ljust(80))
         for record in (b"CORD" + control, title, struct.pack("<i", n_atoms)):
             self._record(record)
@@ -95,7 +97,9 @@ class DcdWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
 
@@ -116,7 +120,12 @@ class StateTable:
     def write(self, frame: Frame) -> None:
         """Appends a row."""
         values = (getattr(frame, name) for name in self._columns)
-        self._file.write(",".join("" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value) for value in values) + "\n")
+        self._file.write(
+            ",".join(
+                "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value) for value in values
+            )
+            + "\n"
+        )
 
     def flush(self) -> None:
         """Hands what was written to the operating system."""
@@ -125,12 +134,18 @@ class StateTable:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
 
 def _cell(box: Array) -> tuple[float, ...]:
     # DCD's order: a, cos gamma, b, cos beta, cos alpha, c; lengths in Å.
     a, b, c = (math.sqrt(float(vector @ vector)) for vector in box)
-    alpha, beta, gamma = float(box[1] @ box[2]) / (b * c), float(box[0] @ box[2]) / (a * c), float(box[0] @ box[1]) / (a * b)
+    alpha, beta, gamma = (
+        float(box[1] @ box[2]) / (b * c),
+        float(box[0] @ box[2]) / (a * c),
+        float(box[0] @ box[1]) / (a * b),
+    )
     return 10 * a, gamma, 10 * b, beta, alpha, 10 * c

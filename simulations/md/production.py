@@ -175,7 +175,9 @@ class Production:
             temperature_k=temperature,
             volume_nm3=volume,
             density_g_cm3=density,
-            rmsd_nm=analysis.kabsch_rmsd(self._start.reference, positions[prepared.heavy]) if len(prepared.heavy) else None,
+            rmsd_nm=analysis.kabsch_rmsd(self._start.reference, positions[prepared.heavy])
+            if len(prepared.heavy)
+            else None,
             radius_of_gyration_nm=analysis.radius_of_gyration(positions[prepared.solute], prepared.solute_masses)
             if len(prepared.solute)
             else None,

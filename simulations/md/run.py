@@ -78,7 +78,6 @@ def make_context(request: MdRequest, start: Start, choice: PlatformChoice) -> An
     try:
         context = choice.context(system, integrator)
         context.setPositions(start.positions)
-        context.applyConstraints(integrator.getConstraintTolerance())
         context.setVelocitiesToTemperature(request.temperature_k * unit.kelvin, request.seed)
         energy = context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilojoules_per_mole)
     except mm.OpenMMException as error:

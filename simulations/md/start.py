@@ -23,6 +23,7 @@ from simulations.workspace import Workspace
 PDB_MOST_ATOMS = 99_999
 """PDB numbers atoms in five digits."""
 MINIMIZE_TOLERANCE_KJ_MOL_NM = 10.0
+CONSTRAINT_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def find_start(
         prepared = _prepared(request, source, cache)
         workspace.raise_if_cancelled()
         begin = clock()
-        positions = _minimized(prepared, request, choice) if request.minimize else prepared.positions
+        positions = _relaxed(prepared, request, choice)
         minimize_s = clock() - begin if request.minimize else 0.0
         workspace.raise_if_cancelled()
         return _start(prepared, positions, request.minimize)
@@ -108,22 +109,24 @@ def _digest(prefix: str, parts: list[Any]) -> str:
     return prefix + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _minimized(prepared: Prepared, request: MdRequest, choice: PlatformChoice) -> Array:
+def _relaxed(prepared: Prepared, request: MdRequest, choice: PlatformChoice) -> Array:
+    """Coordinates that satisfy the constraints, minimised if that was asked for."""
     context = choice.context(prepared.system, mm.VerletIntegrator(0.001))
     context.setPositions(prepared.positions)
-    context.computeVirtualSites()
     try:
-        mm.LocalEnergyMinimizer.minimize(
-            context,
-            MINIMIZE_TOLERANCE_KJ_MOL_NM * unit.kilojoules_per_mole / unit.nanometer,
-            request.minimize_max_iterations,
-        )
-        state = context.getState(positions=True)
+        # Not left to the first step, which would turn the correction into velocity.
+        context.applyConstraints(CONSTRAINT_TOLERANCE)
+        if request.minimize:
+            mm.LocalEnergyMinimizer.minimize(
+                context,
+                MINIMIZE_TOLERANCE_KJ_MOL_NM * unit.kilojoules_per_mole / unit.nanometer,
+                request.minimize_max_iterations,
+            )
+        positions = checked_positions(context.getState(positions=True))
     except mm.OpenMMException as error:
-        raise start_diverged(f"minimisation failed: {error}") from error
-    positions = checked_positions(state)
+        raise start_diverged(str(error)) from error
     if positions is None:
-        raise start_diverged("minimisation ended with coordinates that are no numbers")
+        raise start_diverged("its coordinates became no finite numbers before the first step")
     return positions
 
 

@@ -114,7 +114,12 @@ def check_box(box: Array, cutoff_nm: float, request: MdRequest) -> None:
 
 
 def _describe(
-    topology: Any, system: Any, positions: Array, box: Array | None, origin: Literal["none", "built", "kept"], cutoff: float
+    topology: Any,
+    system: Any,
+    positions: Array,
+    box: Array | None,
+    origin: Literal["none", "built", "kept"],
+    cutoff: float,
 ) -> Prepared:
     solute = [
         atom
@@ -139,10 +144,11 @@ def _describe(
     )
 
 
-def _create_system(
-    topology: Any, force_field: Any, fields: ForceFieldSet, request: MdRequest, source: Source
-) -> Any:
-    settings: dict[str, Any] = {"constraints": app.HBonds if request.constraints == "hbonds" else None, "rigidWater": True}
+def _create_system(topology: Any, force_field: Any, fields: ForceFieldSet, request: MdRequest, source: Source) -> Any:
+    settings: dict[str, Any] = {
+        "constraints": app.HBonds if request.constraints == "hbonds" else None,
+        "rigidWater": True,
+    }
     if request.solvent == "explicit":
         settings |= {"nonbondedMethod": app.PME, "nonbondedCutoff": fields.cutoff_nm * unit.nanometer}
         if fields.switch_nm is not None:

@@ -1,0 +1,5 @@
+"""The command ``director``."""
+
+from director.cli.app import main
+
+__all__ = ["main"]

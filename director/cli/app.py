@@ -1,0 +1,45 @@
+"""Assembles the command from its parts."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from director.cli import look, run
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Drive batches of simulations on partitions of one batch job.",
+    epilog="Exit codes: 0 every Outcome ok, 1 some not, 2 input refused before anything started, 3 the run failed.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"md-director {version('md-director')}")
+        raise typer.Exit
+
+
+@app.callback()
+def director(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Drive batches of simulations on partitions of one batch job."""
+
+
+app.command(name="run")(run.run)
+app.command(name="tools")(look.tools)
+app.command(name="status")(look.status)
+app.command(name="outcomes")(look.outcomes)
+app.command(name="report")(look.report)
+
+
+def main() -> None:
+    """Runs the command."""
+    app()

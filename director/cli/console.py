@@ -1,0 +1,62 @@
+"""What all commands share: where they write, and how they end.
+
+Machines read standard output; people read standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from director.door import Refused
+
+OK, SOME_NOT_OK, REFUSED, RUN_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def err_console() -> Console:
+    """A console on standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+def emit(value: Any) -> None:
+    """Writes one JSON document as one line to standard output."""
+    typer.echo(value if isinstance(value, str) else json.dumps(value))
+
+
+@contextlib.contextmanager
+def endings(as_json: bool) -> Iterator[None]:
+    """Turns errors into a message on standard error and an exit code."""
+    try:
+        yield
+    except Refused as refusal:
+        if as_json:
+            typer.echo(json.dumps({"refused": [asdict(problem) for problem in refusal.problems]}), err=True)
+        else:
+            console = err_console()
+            count = len(refusal.problems)
+            console.print(
+                Text(
+                    f"refused: {count} problem{'s' if count > 1 else ''}; nothing was started",
+                    style="bold red",
+                )
+            )
+            for problem in refusal.problems:
+                console.print(Text.assemble((problem.where, "bold"), f": {problem.message}"), soft_wrap=True)
+                console.print(Text(f"  → {problem.hint}", style="cyan"), soft_wrap=True)
+        raise typer.Exit(REFUSED) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what has an Outcome is in the run folder", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except (RuntimeError, OSError) as error:
+        if as_json:
+            typer.echo(json.dumps({"failed": {"type": type(error).__name__, "message": str(error)}}), err=True)
+        else:
+            err_console().print(Text(f"the run failed: {error}", style="bold red"), soft_wrap=True)
+        raise typer.Exit(RUN_FAILED) from None

@@ -1,0 +1,65 @@
+"""``director run``: a batch file, from beginning to end, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from director.batch import Batch, read_batch
+from director.cli.console import OK, SOME_NOT_OK, emit, endings, err_console
+from simulations.records import Outcome, Status
+from simulations.tool import find_tools
+
+
+def run(
+    batch: Annotated[Path, typer.Argument(help="What to run: a batch file in YAML or JSON.")],
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the run; it must not hold one yet. Default: runs/NAME-TIME."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each Outcome as a line of JSON, as it completes.")
+    ] = False,
+    report: Annotated[bool, typer.Option(help="Write report.html into the run folder.")] = True,
+) -> None:
+    """Launch Directors on this machine, run a batch on them, and show the Outcomes as they complete."""
+    with endings(as_json):
+        tools = find_tools()
+        what = read_batch(batch, tools)
+        folder = run_dir or Path("runs") / f"{batch.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        outcomes = asyncio.run(_run(what, folder, as_json))
+        if report:
+            from director.report import report_run
+
+            path = report_run(folder)
+            err_console().print(f"report: {path}", soft_wrap=True)
+    raise typer.Exit(OK if all(outcome.status is Status.OK for outcome in outcomes) else SOME_NOT_OK)
+
+
+async def _run(what: Batch, folder: Path, as_json: bool) -> list[Outcome]:
+    from director.fleet import Fleet
+    from director.live import outcome_table, watch
+
+    outcomes = []
+    console = err_console()
+    file = what.file
+    async with Fleet.launch(
+        directors=file.directors,
+        nodes=file.nodes or file.directors,
+        run_dir=folder,
+        shares=file.shares,
+        workers_per_node=file.workers_per_node,
+        threads_per_worker=file.threads_per_worker,
+    ) as fleet:
+        stream = fleet.map(what.requests, base=what.base)
+        async for outcome in watch(fleet, stream, total=len(what.requests), console=console):
+            outcomes.append(outcome)
+            if as_json:
+                emit(outcome.model_dump_json())
+    if not as_json:
+        console.print(outcome_table(outcomes))
+    return outcomes
