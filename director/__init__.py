@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from director.door import Refused
     from director.fleet import DirectorLost, Fleet, LaunchError
     from director.launch import run_director
+    from director.live import outcome_table
+    from director.report import report_run
     from director.requests import sweep
     from director.spec import DirectorSpec
+    from director.watch import watch
     from simulations.records import Outcome, Request
 
 _HOMES = {
@@ -24,8 +27,11 @@ _HOMES = {
     "Outcome": "simulations.records",
     "Refused": "director.door",
     "Request": "simulations.records",
+    "outcome_table": "director.live",
+    "report_run": "director.report",
     "run_director": "director.launch",
     "sweep": "director.requests",
+    "watch": "director.watch",
 }
 
 __all__ = [
@@ -36,8 +42,11 @@ __all__ = [
     "Outcome",
     "Refused",
     "Request",
+    "outcome_table",
+    "report_run",
     "run_director",
     "sweep",
+    "watch",
 ]
 
 

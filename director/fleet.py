@@ -69,13 +69,7 @@ class Fleet:
         tools: The installed Tools.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        record: RunRecord,
-        client: UserExchangeClient[Any],
-        partitions: Sequence[Partition],
-    ) -> None:
+    def __init__(self, folder: RunFolder, record: RunRecord, client: UserExchangeClient[Any]) -> None:
         self.folder = folder
         self.record = record
         self.tools: Mapping[str, AnyTool] = find_tools()
@@ -86,13 +80,9 @@ class Fleet:
         self._closed = False
         self.links = [
             DirectorLink(
-                partition.index,
-                AgentId(uid=uuid.UUID(agent_id)),
-                client,
-                workers=workers_per_node(partition, record.pool) * len(partition.nodes),
-                receive=self._receive,
+                index, AgentId(uid=uuid.UUID(agent_id)), client, workers=record.workers[index], receive=self._receive
             )
-            for partition, agent_id in zip(partitions, record.agent_ids, strict=True)
+            for index, agent_id in enumerate(record.agent_ids)
         ]
         for link in self.links:
             link.lost.add_done_callback(functools.partial(self._on_lost, link))
@@ -136,7 +126,7 @@ class Fleet:
         """
         return _Launching(
             lambda: cls._launch(
-                RunFolder(Path(run_dir).resolve()),
+                _folder(run_dir),
                 AllocationSpec(nodes=_checked("nodes", nodes)),
                 _shares(_checked("directors", directors), shares, sizes),
                 PoolSpec(workers_per_node=workers_per_node, threads_per_worker=threads_per_worker),
@@ -164,6 +154,7 @@ class Fleet:
             shares=SharesSpec(kind=shares.kind, values=shares.values),
             pool=pool,
             partitions=[partition.hostnames for partition in partitions],
+            workers=[workers_per_node(partition, pool) * len(partition.nodes) for partition in partitions],
             agent_ids=[str(agent_id) for agent_id in agent_ids],
             versions=versions(("academy-py", "parsl", "openmm", "pydantic")),
         )
@@ -193,7 +184,7 @@ class Fleet:
             assert isinstance(transport, LoopbackTransport)  # noqa: S101  (our factory makes no other)
             for agent_id in agent_ids:
                 await transport.register_as(DirectorAgent, AgentId(uid=agent_id))
-            fleet = cls(folder, record, client, partitions)
+            fleet = cls(folder, record, client)
         except BaseException:
             for director in launched:
                 director.kill()
@@ -217,7 +208,7 @@ class Fleet:
             Refused: If there is no run in this folder, or it is not open.
             DirectorLost: If its exchange does not answer.
         """
-        folder = RunFolder(Path(run_dir).resolve())
+        folder = _folder(run_dir)
         record = folder.read()
         spec = folder.read_exchange()
         if spec is None:
@@ -226,12 +217,7 @@ class Fleet:
             client = await _client(spec)
         except OSError as error:
             raise DirectorLost(f"the exchange of {folder.path} does not answer; its client is gone") from error
-        return cls(
-            folder,
-            record,
-            client,
-            _carved(record.allocation, Shares(record.shares.kind, record.shares.values)),
-        )
+        return cls(folder, record, client)
 
     async def __aenter__(self) -> Self:
         return self
@@ -398,6 +384,10 @@ class Fleet:
             future = self._waiting.pop(name, None)
             if future is not None and not future.done():
                 future.set_exception(DirectorLost(lost.result()))
+
+
+def _folder(run_dir: str | os.PathLike[str]) -> RunFolder:
+    return RunFolder(Path(run_dir).resolve())
 
 
 async def _client(spec: ExchangeSpec) -> UserExchangeClient[Any]:

@@ -93,7 +93,7 @@ class FleetView:
     elapsed_s: float
 
 
-def clock(seconds: float | None) -> str:
+def short_duration(seconds: float | None) -> str:
     """A duration in at most six characters: ``45s``, ``12m05s``, ``3h20m``, ``12d04h``."""
     if seconds is None:
         return MISSING
@@ -125,10 +125,10 @@ def render(status: FleetView, now_s: float) -> RenderableType:
         table.add_row(Text(f"D{part.index}"), Text(clean(compress_hosts(part.hosts))), *_cells(part))
     hidden = len(status.partitions) - MAX_LINES
     if hidden > 0:
-        table.add_row("", Text(f"… and {hidden:,} more", style="dim"))
+        table.add_row("", Text(f"… {hidden:,} more", style="dim"))
     everything = total_view(status)
     spinner = SPINNER[int(now_s * 8) % len(SPINNER)] if _is_busy(status) else "✓"
-    elapsed = Text(f"{spinner} all, {clock(status.elapsed_s)}")
+    elapsed = Text(f"{spinner} all, {short_duration(status.elapsed_s)}")
     table.add_row("", elapsed, *_cells(everything, status.total), style="bold")
     return table
 
@@ -177,7 +177,7 @@ def _cells(part: PartitionView, total: int | None = None) -> list[RenderableType
         Text(f"{part.done:,}"),
         Text(f"{part.failed:,}", style="bold red" if part.failed else "dim"),
         Text(speed(part.ns_per_day)),
-        Text(clock(part.eta_s)),
+        Text(short_duration(part.eta_s)),
     ]
 
 
@@ -185,14 +185,14 @@ def plain_line(status: FleetView) -> str:
     """The run on one line, for logs."""
     every = total_view(status)
     parts = [
-        f"[{clock(status.elapsed_s)}] {every.done:,}/{status.total:,} done, {every.failed:,} failed",
+        f"[{short_duration(status.elapsed_s)}] {every.done:,}/{status.total:,} done, {every.failed:,} failed",
         f"{every.running:,} running, {every.queued:,} queued",
         f"workers {every.workers_up:,}/{every.workers:,}",
     ]
     if every.ns_per_day is not None:
         parts.append(f"{speed(every.ns_per_day)} ns/day")
     if every.eta_s is not None:
-        parts.append(f"ETA {clock(every.eta_s)}")
+        parts.append(f"ETA {short_duration(every.eta_s)}")
     off = [f"Director {part.index} {part.state}" for part in status.partitions if part.state != "up"]
     parts += off[:4]
     if len(off) > 4:

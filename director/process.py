@@ -193,6 +193,11 @@ async def _serve(spec: DirectorSpec, engine: Engine, work: Path, ending: Ending)
             await asyncio.sleep(REGISTRATION_POLL_S)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a log record is worth a line: Academy logs its own cancelled calls as errors when an agent ends."""
+    return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
+
+
 def main() -> None:
     """Reads the spec, runs the Director, writes the summary."""
     spec = DirectorSpec.model_validate_json(sys.stdin.buffer.readline())
@@ -202,6 +207,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("parsl", "academy", "aiohttp"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_news)
     os.umask(0o077)
     guard = Guard()
     try:

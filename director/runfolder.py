@@ -33,6 +33,7 @@ class RunRecord(BaseModel):
         shares: How.
         pool: How workers are run.
         partitions: Hostnames of each Director's nodes.
+        workers: How many workers each Director has.
         agent_ids: Address of each Director on the exchange.
         versions: Versions of the packages of the client.
     """
@@ -47,6 +48,7 @@ class RunRecord(BaseModel):
     shares: SharesSpec
     pool: PoolSpec
     partitions: list[list[str]]
+    workers: list[int]
     agent_ids: list[str]
     versions: dict[str, str]
 

@@ -6,16 +6,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from director import Fleet, sweep
-from director.live import outcome_table, watch
-from director.report import report_run
+from director import Fleet, outcome_table, report_run, sweep, watch
 
 
 async def main() -> None:
     """Launches Directors, maps requests over them, and shows what comes back."""
     console = Console()
     run_dir = Path("runs") / f"minimal-{datetime.now():%Y%m%d-%H%M%S}"
-    requests = sweep("md", structure="ala10", steps=2000, temperature_k=[280, 300, 320, 340], seed=range(1, 5))
+    requests = sweep(
+        "md",
+        structure="ala10",
+        steps=2000,
+        report_interval_steps=100,
+        temperature_k=[280, 300, 320, 340],
+        seed=range(1, 5),
+    )
 
     async with Fleet.launch(directors=2, nodes=4, run_dir=run_dir) as fleet:
         outcomes = [outcome async for outcome in watch(fleet, fleet.map(requests), total=len(requests))]

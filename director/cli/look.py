@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,9 +59,11 @@ def status(run: RunArgument, as_json: JsonOption = False) -> None:
         if as_json:
             emit(document)
         else:
-            from director.live import status_table
+            from director.watch import status_view
 
-            Console().print(status_table(document))
+            ended = history.record.closed_at or datetime.now(UTC)
+            elapsed_s = (ended - history.record.created_at).total_seconds()
+            Console().print(status_view(document, elapsed_s=elapsed_s))
 
 
 async def _live(folder: RunFolder) -> list[dict[str, Any]] | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from director.batch import Batch, read_batch
 from director.cli.console import OK, SOME_NOT_OK, emit, endings, err_console
@@ -42,10 +44,14 @@ def run(
 
 async def _run(what: Batch, folder: Path, as_json: bool) -> list[Outcome]:
     from director.fleet import Fleet
-    from director.live import outcome_table, watch
+    from director.live import outcome_table
+    from director.watch import watch
 
     outcomes = []
     console = err_console()
+    # Where Outcomes go to the same terminal, a view that is redrawn in place would be torn apart.
+    torn = as_json and sys.stdout.isatty()
+    view = Console(stderr=True, force_terminal=False) if torn else None
     file = what.file
     async with Fleet.launch(
         directors=file.directors,
@@ -56,7 +62,7 @@ async def _run(what: Batch, folder: Path, as_json: bool) -> list[Outcome]:
         threads_per_worker=file.threads_per_worker,
     ) as fleet:
         stream = fleet.map(what.requests, base=what.base)
-        async for outcome in watch(fleet, stream, total=len(what.requests), console=console):
+        async for outcome in watch(fleet, stream, total=len(what.requests), console=view):
             outcomes.append(outcome)
             if as_json:
                 emit(outcome.model_dump_json())

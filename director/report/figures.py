@@ -1,7 +1,6 @@
 """The report's figures, as SVG that stands inside a page.
 
-They are drawn through matplotlib's objects alone: pyplot and rcParams belong to the process, not to us. All
-figures are drawn for white paper; the page shows them on a white card in the dark, too.
+They are drawn through matplotlib's objects alone: pyplot and rcParams belong to the process, not to us.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ MAX_DIRECTOR_CURVES = 6
 STATUS_STYLE: dict[Status, tuple[str, str, str]] = {
     Status.OK: ("#2b7fb8", "", ""),
     Status.FAILED: ("#d55e00", "////", "X"),
-    Status.TIMEOUT: ("#e0a100", "....", "D"),
+    Status.TIMEOUT: ("#be8400", "....", "D"),
     Status.CANCELLED: ("#8a94a0", "\\\\\\\\", "s"),
 }
 """Colour (after Okabe and Ito, told apart by the colour-blind), hatch and marker of each status."""
@@ -130,7 +129,7 @@ def _draw_bars(axes: Axes, spans: Sequence[Span], place: dict[tuple[int, str], i
                 markersize=size,
                 markerfacecolor=color,
                 markeredgecolor="white",
-                markeredgewidth=0.5,
+                markeredgewidth=0.5 if row_in >= LABEL_IN else 0.2,
                 clip_on=False,
                 zorder=3,
                 rasterized=raster,
@@ -146,7 +145,7 @@ def _mark_directors(axes: Axes, directors: list[int], row_in: float) -> None:
         if position % 2 == 0:
             axes.axhspan(low, high, color=BAND, linewidth=0, zorder=0)
         if position:
-            axes.axhline(low, color=SOFT, linewidth=0.8, zorder=1)
+            axes.axhline(low, color=INK, linewidth=0.8, zorder=2.5)
         middle = (low + high) / 2
         if (middle - last) * row_in >= LABEL_IN:
             axes.annotate(
@@ -213,10 +212,9 @@ def panel(key: str, title: str, label: str, lines: Sequence[Line]) -> str:
     figure = Figure(figsize=(5.5, 2.8), facecolor="none")
     axes = figure.add_axes((0.92 / 5.5, 0.52 / 2.8, (5.5 - 1.1) / 5.5, (2.8 - 0.64) / 2.8))
     _plain(axes)
-    faint = 1.0 if len(lines) <= len(LINE_STYLES) else 0.75
     for line in lines:
         marker = "." if len(line.x) == 1 else ""
-        axes.plot(line.x, line.y, line.dash, color=line.color, linewidth=1.2, alpha=faint, marker=marker)
+        axes.plot(line.x, line.y, line.dash, color=line.color, linewidth=1.2, marker=marker)
     axes.set_xlabel("Simulated time (ps)", fontsize=FONT, color=INK)
     axes.set_ylabel(label, fontsize=FONT, color=INK)
     axes.yaxis.set_label_coords(-0.70 / (5.5 - 1.1), 0.5)

@@ -51,7 +51,8 @@ def outcome_table(outcomes: Sequence[Outcome], limit: int = MAX_RESULTS) -> Tabl
             Text(_aligned(row, widths)) if row else Text(_in_words(outcome)),
         )
     if len(ordered) > limit:
-        table.add_row(Text(f"… and {len(ordered) - limit:,} more"))
+        table.caption = Text(f"… and {len(ordered) - limit:,} more", style="dim")
+        table.caption_justify = "left"
     return table
 
 
@@ -81,9 +82,11 @@ def _in_words(outcome: Outcome) -> str:
 
 
 def speed(ns_per_day: float | None) -> str:
-    """A throughput in ns/day, in at most six characters below 10 million."""
+    """A throughput in ns/day, in at most six characters below 100,000 million."""
     if ns_per_day is None:
         return MISSING
+    if ns_per_day >= 9_999_999.5:
+        return f"{ns_per_day / 1e6:,.0f}M"
     if ns_per_day >= 99_999.5:
         return f"{ns_per_day / 1000:,.0f}k"
     return number(ns_per_day, 0 if ns_per_day >= 1000 else 1 if ns_per_day >= 10 else 2)

@@ -77,7 +77,7 @@ def mean_std(value: Quantity | None, decimals: int | None = None) -> str:
 
 def duration(seconds: float) -> str:
     """A duration in words short enough for a heading: ``12.4 s``, ``3 min 20 s``, ``2 h 05 min``, ``3 d 04 h``."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

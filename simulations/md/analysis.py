@@ -62,10 +62,10 @@ def degrees_of_freedom(system: Any) -> int:
     the motion of the centre of mass is removed.
     """
     masses = [system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(system.getNumParticles())]
-    count = 3 * sum(mass > 0 for mass in masses)
+    count: int = 3 * sum(mass > 0 for mass in masses)
     for i in range(system.getNumConstraints()):
         first, second, _ = system.getConstraintParameters(i)
-        count -= masses[first] > 0 or masses[second] > 0
+        count -= int(masses[first] > 0 or masses[second] > 0)
     if any(isinstance(force, mm.CMMotionRemover) for force in system.getForces()):
         count -= 3
     return count

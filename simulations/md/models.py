@@ -11,6 +11,9 @@ from simulations.md.forcefields import FORCE_FIELDS
 SHIPPED = ("alanine-dipeptide", "ala10", "chignolin")
 """Structures that need no file; see ``simulations/structures/README.md``."""
 
+CAPPED = ("alanine-dipeptide", "ala10")
+"""Those with residues ACE and NME."""
+
 DEFAULT_PRESSURE_BAR = 1.0
 DEFAULT_PADDING_NM = 1.0
 
@@ -37,7 +40,7 @@ class MdRequest(BaseModel):
     force_field: ForceFieldName = Field(
         default="amber14",
         description="amber14 is ff14SB (TIP3P if explicit), amber19 is ff19SB (OPC), amber99sbildn is ff99SB-ILDN "
-        "(TIP3P), charmm36 is CHARMM36 (CHARMM's TIP3P).",
+        "(TIP3P), charmm36 is CHARMM36 (CHARMM's TIP3P), which has no residues ACE and NME.",
     )
     solvent: Solvent = Field(
         default="implicit",
@@ -49,8 +52,8 @@ class MdRequest(BaseModel):
         default=None,
         gt=0,
         le=10,
-        description="Distance from the sphere around the solute to the faces of the box, in nm; the sphere's periodic "
-        f"copies are twice this apart. Only with explicit solvent that is added, where null means {DEFAULT_PADDING_NM}.",
+        description="Distance from the sphere around the solute to the faces of the box, in nm; periodic copies "
+        f"are twice this apart. Only with explicit solvent that is added, where null means {DEFAULT_PADDING_NM}.",
     )
     ionic_strength_m: float = Field(
         default=0.0,
@@ -107,10 +110,19 @@ class MdRequest(BaseModel):
         return data
 
     @model_validator(mode="after")
-    def _check_combination(self) -> Self:
+    def _check_force_field(self) -> Self:
         if self.solvent == "implicit" and FORCE_FIELDS[self.force_field].implicit is None:
             options = ", ".join(name for name, fields in FORCE_FIELDS.items() if fields.implicit)
             raise ValueError(f"force_field {self.force_field} has no implicit solvent: choose one of {options}")
+        if self.force_field == "charmm36" and self.structure in CAPPED:
+            raise ValueError(
+                f"force_field charmm36 has no residues ACE and NME, which structure {self.structure} has: choose an "
+                "amber force field, or structure chignolin"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_combination(self) -> Self:
         if self.solvent != "explicit":
             if self.padding_nm is not None:
                 raise ValueError(f"padding_nm has no meaning with solvent {self.solvent}: leave it out or use explicit")
@@ -161,7 +173,7 @@ class MdResult(BaseModel):
     density_g_cm3: MeanStd | None = Field(description="Density of the box in g/cm3; null without a box.")
     rmsd_nm: float | None = Field(
         description="Root mean square deviation in nm of the last frame from the start of production (the coordinates "
-        "of the artifact topology), unweighted over the solute's heavy atoms after optimal superposition (Kabsch 1976). "
+        "of the artifact topology), unweighted over the solute's heavy atoms, after superposition (Kabsch 1976). "
         "Null if the solute has none. Solute: every residue but water and single-atom ions."
     )
     radius_of_gyration_nm: float | None = Field(

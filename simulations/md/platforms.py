@@ -92,6 +92,6 @@ def _first_that_works(name: str, candidates: list[str], available: list[str], th
 def _unavailable(name: str, available: list[str], reason: str) -> ToolError:
     return ToolError(
         f"platform {name} cannot be used on this worker: {reason}",
-        hint=f"available here: {', '.join(available)}; choose one of them, or auto, or check the worker's GPU and driver",
+        hint=f"available here: {', '.join(available)}; choose one of them or auto, or check GPU and driver",
         kind="PlatformUnavailable",
     )

@@ -139,7 +139,7 @@ class Production:
             if step == target:
                 return  # the frame is checked with its energies
             if checked_positions(self._context.getState(positions=True)) is None:
-                raise diverged(step, self._last_good_step, "coordinates are no finite numbers")
+                raise diverged(step, self._last_good_step, "coordinates are no numbers or out of all bounds")
             self._last_good_step = step
             checked = clock()
             stride = next_stride(count, stepped - begin, checked - stepped)
@@ -155,7 +155,7 @@ class Production:
         potential = state.getPotentialEnergy().value_in_unit(unit.kilojoules_per_mole)
         kinetic = state.getKineticEnergy().value_in_unit(unit.kilojoules_per_mole)
         if positions is None or not math.isfinite(potential + kinetic):
-            raise diverged(step, self._last_good_step, "coordinates or energies are no finite numbers")
+            raise diverged(step, self._last_good_step, "coordinates or energies are no numbers or out of all bounds")
         self._last_good_step = step
         box = volume = density = None
         if prepared.box is not None:

@@ -28,7 +28,10 @@ def parametrisation_error(
     Returns:
         ``UnknownResidue``, naming the residues that no template fits, if there are any; else ``BadStructure``.
     """
-    unmatched = force_field.getUnmatchedResidues(topology)
+    try:
+        unmatched = force_field.getUnmatchedResidues(topology)
+    except Exception:  # it fails as createSystem did where several templates fit one residue
+        unmatched = []
     if not unmatched:
         return ToolError(
             f"structure {source.label!r} cannot be parametrised with {request.force_field}: {error}",

@@ -14,7 +14,7 @@ from simulations.md.models import MdRequest, MdResult, WallTime
 from simulations.md.platforms import PlatformChoice, choose_platform
 from simulations.md.production import Produced, Production, ns_per_day
 from simulations.md.start import Start, find_start
-from simulations.md.structure import find_source, structure_text
+from simulations.md.structure import find_source, fitting_suffix, structure_text
 from simulations.workspace import Workspace
 
 BAROSTAT_INTERVAL_STEPS = 25
@@ -49,8 +49,9 @@ def run(request: MdRequest, workspace: Workspace) -> MdResult:
     build_s = workspace.clock() - begin - times.minimize_s
     workspace.raise_if_cancelled()
     produced = Production(context, start, request, workspace).run()
-    final = structure_text(start.prepared.topology, produced.positions, produced.box, start.suffix)
-    workspace.artifact("final_structure", "final" + start.suffix).write_bytes(final)
+    suffix = fitting_suffix(produced.positions)
+    final = structure_text(start.prepared.topology, produced.positions, produced.box, suffix)
+    workspace.artifact("final_structure", "final" + suffix).write_bytes(final)
     wall_s = WallTime(build=build_s, minimize=times.minimize_s, integrate=produced.seconds)
     return _result(request, start, choice, produced, wall_s, from_cache=times.from_cache)
 

@@ -16,12 +16,10 @@ from simulations.md.analysis import Array
 from simulations.md.divergence import checked_positions, start_diverged
 from simulations.md.models import MdRequest
 from simulations.md.platforms import PlatformChoice
-from simulations.md.structure import Source, structure_text
+from simulations.md.structure import Source, fitting_suffix, structure_text
 from simulations.md.system import Prepared, check_box, prepare
 from simulations.workspace import Workspace
 
-PDB_MOST_ATOMS = 99_999
-"""PDB numbers atoms in five digits."""
 MINIMIZE_TOLERANCE_KJ_MOL_NM = 10.0
 CONSTRAINT_TOLERANCE = 1e-5
 
@@ -35,7 +33,7 @@ class Start:
         positions: Coordinates in nm, shape (atoms, 3).
         reference: The solute's heavy atoms in nm, to the digits of the artifact ``topology``.
         topology_text: Content of the artifact ``topology``.
-        suffix: Its suffix: ``.pdb``, or ``.cif`` for more atoms than PDB can number.
+        suffix: Its suffix: ``.pdb``, or ``.cif`` for what does not fit into a PDB file.
         minimized: Whether the coordinates were minimised.
     """
 
@@ -126,12 +124,12 @@ def _relaxed(prepared: Prepared, request: MdRequest, choice: PlatformChoice) -> 
     except mm.OpenMMException as error:
         raise start_diverged(str(error)) from error
     if positions is None:
-        raise start_diverged("its coordinates became no finite numbers before the first step")
+        raise start_diverged("its coordinates left all bounds before the first step")
     return positions
 
 
 def _start(prepared: Prepared, positions: Array, minimized: bool) -> Start:
-    suffix = ".pdb" if prepared.n_atoms <= PDB_MOST_ATOMS else ".cif"
+    suffix = fitting_suffix(positions)
     # In nm, PDB has four decimals and mmCIF five: RMSDs can then be repeated from the artifacts alone.
     decimals = 4 if suffix == ".pdb" else 5
     return Start(

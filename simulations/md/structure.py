@@ -19,6 +19,9 @@ from simulations.md.models import SHIPPED
 STRUCTURES = Path(__file__).parent.parent / "structures"
 PDB_SUFFIXES = (".pdb", ".ent")
 CIF_SUFFIXES = (".cif", ".mmcif", ".pdbx")
+PDB_MOST_ATOMS = 99_999
+PDB_LEAST_NM = -99.9
+PDB_MOST_NM = 999.9
 WATER_NAMES = frozenset({"HOH", "WAT", "H2O", "SOL", "TIP", "TIP3", "TIP4", "SPC", "DOD"})
 
 
@@ -110,6 +113,16 @@ def is_solvent(residue: Any) -> bool:
     """Whether a residue is water or a single-atom ion, and so no part of the solute."""
     atoms = [atom for atom in residue.atoms() if atom.element is not None]
     return residue.name in WATER_NAMES or len(atoms) <= 1
+
+
+def fitting_suffix(positions: Array) -> str:
+    """``.pdb`` if coordinates in nm, shape (atoms, 3), fit into the columns of a PDB file, else ``.cif``.
+
+    PDB numbers atoms in five digits and has eight columns for a coordinate in Å. Molecules are not wrapped into the
+    box, so in a long run some may diffuse beyond -100 nm.
+    """
+    fits = len(positions) <= PDB_MOST_ATOMS and positions.min() > PDB_LEAST_NM and positions.max() < PDB_MOST_NM
+    return ".pdb" if fits else ".cif"
 
 
 def structure_text(topology: Any, positions: Array, box: Array | None, suffix: str) -> bytes:

@@ -18,6 +18,7 @@ from simulations.errors import ToolError
 from simulations.md import analysis
 from simulations.md.analysis import Array
 from simulations.md.forcefields import FORCE_FIELDS, ForceFieldSet
+from simulations.md.implicit import use_compiled_obc2
 from simulations.md.models import DEFAULT_PADDING_NM, MdRequest
 from simulations.md.residues import parametrisation_error
 from simulations.md.structure import Source, is_solvent, parse
@@ -156,9 +157,12 @@ def _create_system(topology: Any, force_field: Any, fields: ForceFieldSet, reque
     else:
         settings["nonbondedMethod"] = app.NoCutoff
     try:
-        return force_field.createSystem(topology, **settings)
-    except ValueError as error:
+        system = force_field.createSystem(topology, **settings)
+    except Exception as error:  # OpenMM raises plain Exception where templates are ambiguous
         raise parametrisation_error(error, force_field, topology, request, source) from error
+    if request.solvent == "implicit":
+        use_compiled_obc2(system)
+    return system
 
 
 def _is_filled(topology: Any) -> bool:
@@ -187,7 +191,7 @@ def _solvate(
                 boxSize=mm.Vec3(width, width, width) * unit.nanometer,
                 ionicStrength=request.ionic_strength_m * unit.molar,
             )
-        except ValueError as error:
+        except Exception as error:  # see _create_system
             raise parametrisation_error(error, force_field, topology, request, source) from error
     return modeller.topology, np.array(modeller.positions.value_in_unit(unit.nanometer), dtype=np.float64)
 
@@ -207,7 +211,7 @@ def _refuse_solvation_settings(request: MdRequest, source: Source) -> None:
     given = "padding_nm" if request.padding_nm is not None else "ionic_strength_m" if request.ionic_strength_m else None
     if given:
         raise ToolError(
-            f"structure {source.label!r} is already a box full of water, which is kept as it is, so {given} has no effect",
+            f"structure {source.label!r} is already a box full of water, which is kept: {given} has no effect",
             hint=f"leave {given} out, or remove water and CRYST1 record from the structure to have water added",
             kind="BadStructure",
         )

@@ -66,7 +66,7 @@ SIDE_CHAINS: dict[str, list[Placement]] = {
 PEPTIDES: dict[str, tuple[list[str], float, float]] = {
     "alanine-dipeptide": (["ACE", "ALA", "NME"], -80.0, 80.0),
     "ala10": (["ACE", *["ALA"] * 10, "NME"], -57.0, -47.0),
-    "chignolin": ("GLY TYR ASP PRO GLU THR GLY THR TRP GLY".split(), -120.0, 130.0),
+    "chignolin": (["GLY", "TYR", "ASP", "PRO", "GLU", "THR", "GLY", "THR", "TRP", "GLY"], -120.0, 130.0),
 }
 """Residues, phi and psi. Proline's ring holds its phi near -65° whatever is asked for here."""
 PROLINE_PHI = -65.0

@@ -1,0 +1,199 @@
+"""Reference pages from the code itself, so that they cannot go stale.
+
+Each directive below asks a function for Markdown, which is read as if it stood on the page.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import annotated_types
+import typer
+from docutils import nodes
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from director.agent import DirectorAgent
+from director.cli.app import app as cli
+from simulations.tool import find_tools
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    titles = list(header)
+    lines = [
+        titles,
+        ["---"] * len(titles),
+        *([cell.replace("|", "\\|").replace("\n", " ") for cell in r] for r in rows),
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+# ---- Tools
+
+
+def tool_reference(name: str) -> str:
+    """What a Tool takes and returns, with units, bounds and defaults, from its models."""
+    tool = find_tools()[name]
+    return "\n\n".join(
+        [
+            f"{tool.summary} Version {tool.version}.",
+            "**Inputs.** " + _prose(tool.request),
+            input_table(tool.request),
+            "**Result.** " + _prose(tool.result),
+            result_table(tool.result),
+        ]
+    )
+
+
+def input_table(model: type[BaseModel]) -> str:
+    """Fields of a request model."""
+    rows = [
+        (f"`{name}`", type_text(field.annotation), default_text(field), bounds_text(field), field.description or "")
+        for name, field in model.model_fields.items()
+    ]
+    return table(("input", "type", "default", "bounds", "meaning"), rows)
+
+
+def result_table(model: type[BaseModel]) -> str:
+    """Fields of a result model; those of a model inside it stand below their field."""
+    return table(("field", "type", "meaning"), _result_rows(model, ""))
+
+
+def _result_rows(model: type[BaseModel], prefix: str) -> list[tuple[str, str, str]]:
+    rows = []
+    for name, field in model.model_fields.items():
+        rows.append((f"`{prefix}{name}`", type_text(field.annotation), field.description or ""))
+        for inner in _models(field.annotation):
+            rows += _result_rows(inner, f"{prefix}{name}.")
+    return rows
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    parts = typing.get_args(annotation) or (annotation,)
+    return [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
+
+
+def type_text(annotation: Any) -> str:
+    """A type in the words of JSON."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return " or ".join(f"`{_yaml(value)}`" for value in typing.get_args(annotation))
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return " or ".join(type_text(part) for part in typing.get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "object"
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
+    return words.get(annotation) or str(annotation)
+
+
+def default_text(field: FieldInfo) -> str:
+    """A field's default as it would be written in YAML."""
+    if field.is_required():
+        return "required"
+    default = field.default
+    if default is None or default is PydanticUndefined:
+        return "null"
+    return f"`{_yaml(default)}`"
+
+
+def _yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def bounds_text(field: FieldInfo) -> str:
+    """A field's bounds."""
+    signs = ((annotated_types.Gt, "gt", ">"), (annotated_types.Ge, "ge", "≥"))
+    ends = ((annotated_types.Lt, "lt", "<"), (annotated_types.Le, "le", "≤"))
+    bounds = [f"{sign} {_number(getattr(item, name))}" for kind, name, sign in signs + ends
+              for item in field.metadata if isinstance(item, kind)]  # fmt: skip
+    return ", ".join(bounds)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _prose(item: Any) -> str:
+    return " ".join((inspect.getdoc(item) or "").replace("``", "`").split())
+
+
+# ---- the command line
+
+
+def command_names() -> list[str]:
+    """The commands of ``director``."""
+    return list(typer.main.get_command(cli).commands)  # type: ignore[attr-defined]
+
+
+def command_reference(name: str = "") -> str:
+    """What ``director NAME --help`` prints."""
+    program = Path(sys.executable).with_name("director")
+    plain = {**os.environ, "TERMINAL_WIDTH": "88", "COLUMNS": "88", "NO_COLOR": "1", "TERM": "dumb"}
+    plain.pop("FORCE_COLOR", None)
+    command = [str(program), *name.split(), "--help"]
+    answer = subprocess.run(command, env=plain, capture_output=True, text=True, check=True, timeout=60)
+    lines = [line.rstrip() for line in answer.stdout.strip("\n").splitlines()]
+    return "\n".join(["```text", *lines, "```"])
+
+
+# ---- the Director
+
+
+def action_names() -> list[str]:
+    """The Director's actions, in the order in which they are defined."""
+    return [name for name, item in vars(DirectorAgent).items() if getattr(item, "_agent_method_type", "") == "action"]
+
+
+def action_reference() -> str:
+    """The Director's actions with their arguments and answers."""
+    rows = []
+    for name in action_names():
+        method = getattr(DirectorAgent, name)
+        about, _, rest = (inspect.getdoc(method) or "").partition("\n\n")
+        returns = rest.partition("Returns:")[2].replace("``", "`")
+        rows.append((f"`{name}({_arguments(method)})`", _flat(about.replace("``", "`")), _flat(returns)))
+    return table(("action", "what it does", "answer"), rows)
+
+
+def _arguments(method: Any) -> str:
+    found = []
+    for parameter in list(inspect.signature(method).parameters.values())[1:]:
+        default = "" if parameter.default is inspect.Parameter.empty else f"={parameter.default!r}"
+        found.append(parameter.name + default)
+    return ", ".join(found)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+# ---- Sphinx
+
+
+def _directive(render: Callable[..., str]) -> type[SphinxDirective]:
+    class Generated(SphinxDirective):
+        optional_arguments = 1
+
+        def run(self) -> list[nodes.Node]:
+            return self.parse_text_to_nodes(render(*self.arguments), allow_section_headings=False)
+
+    return Generated
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Registers the directives."""
+    app.add_directive("tool-reference", _directive(tool_reference))
+    app.add_directive("command-reference", _directive(command_reference))
+    app.add_directive("action-reference", _directive(action_reference))
+    return {"parallel_read_safe": True}

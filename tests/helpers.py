@@ -1,0 +1,135 @@
+"""What tests share: fakes that behave, and ways to look at processes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from director.attempt import Attempt, AttemptResult
+from director.pool import LostError, NodeState
+from partitions.carve import Partition, carve, even
+from partitions.local import local_allocation
+from simulations.records import Request, Status
+from simulations.tool import AnyTool
+from simulations.workspace import Resources, Workspace
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def partition(nodes: int = 2) -> Partition:
+    """A Partition of logical nodes."""
+    return carve(local_allocation(nodes, [0, 1]), even(1))[0]
+
+
+def mock_request(name: str, duration_s: float = 0.0) -> Request:
+    """A Request of the Tool that sleeps."""
+    return Request(id=name, tool="mock_md", inputs={"duration_s": duration_s})
+
+
+def workspace(tmp_path: Path, **inputs: Path) -> Workspace:
+    """A Workspace in a temporary run folder."""
+    return Workspace(
+        folder=tmp_path / "director-0" / "work" / "r1",
+        run_folder=tmp_path,
+        resources=Resources(host="local-0", worker="local-0/0"),
+        inputs=inputs,
+    )
+
+
+def attempt_result(attempt: Attempt, status: Status = Status.OK) -> AttemptResult:
+    """How a worker reports an attempt that took no time."""
+    return AttemptResult(
+        id=attempt.id,
+        epoch=attempt.epoch,
+        status=status,
+        result={"slept_s": 0.0} if status is Status.OK else None,
+        error=None,
+        host="local-0",
+        worker="local-0/0",
+        accelerator=None,
+        started_at=NOON,
+        finished_at=NOON,
+        artifacts={},
+        versions={},
+    )
+
+
+@dataclass
+class HandPool:
+    """A Pool whose attempts end when the test says so."""
+
+    workers: int = 2
+    submitted: list[tuple[list[Attempt], Future[list[AttemptResult]]]] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Has nothing to start."""
+
+    def submit(self, attempts: list[Attempt]) -> Future[list[AttemptResult]]:
+        """Keeps the attempts for the test."""
+        future: Future[list[AttemptResult]] = Future()
+        self.submitted.append((attempts, future))
+        return future
+
+    def stop(self, ids: Sequence[str]) -> None:
+        """Notes what was asked to stop."""
+        self.stopped += ids
+
+    def nodes(self) -> list[NodeState]:
+        """One node that is up."""
+        return [NodeState("local-0", "up", workers=self.workers)]
+
+    def close(self) -> None:
+        """Has nothing to end."""
+
+    def finish(self, index: int = -1) -> None:
+        """Ends a task well."""
+        attempts, future = self.submitted[index]
+        future.set_result([attempt_result(attempt) for attempt in attempts])
+
+    def lose(self, index: int = -1) -> None:
+        """Loses the worker under a task."""
+        self.submitted[index][1].set_exception(LostError("worker lost"))
+
+
+def tools_of(*tools: AnyTool) -> dict[str, AnyTool]:
+    """Tools by name."""
+    return {tool.name: tool for tool in tools}
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0, what: str = "the condition") -> None:
+    """Waits until something is true, and fails if it does not become so."""
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > give_up:
+            raise AssertionError(f"{what} did not come true within {timeout_s:g} s")
+        time.sleep(0.02)
+
+
+def processes_naming(text: str) -> list[int]:
+    """Ids of the processes whose command line or environment holds a text, such as a run folder's path."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            named = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            zombie = (entry / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        except (OSError, IndexError):
+            continue
+        if text.encode() in named and not zombie:
+            found.append(int(entry.name))
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
