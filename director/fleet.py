@@ -14,9 +14,10 @@ from typing import Any, Self
 
 from academy.exchange.client import UserExchangeClient
 from academy.identifier import AgentId
+from pydantic import ValidationError
 
 from director.agent import DirectorAgent
-from director.door import Problem, Refused
+from director.door import Problem, Refused, problems_of
 from director.exchange import LoopbackExchange, LoopbackTransport, exchange_factory
 from director.launch import Launched, LocalSite, Site
 from director.link import DirectorLink, DirectorLost, window
@@ -129,7 +130,7 @@ class Fleet:
                 _folder(run_dir),
                 AllocationSpec(nodes=_checked("nodes", nodes)),
                 _shares(_checked("directors", directors), shares, sizes),
-                PoolSpec(workers_per_node=workers_per_node, threads_per_worker=threads_per_worker),
+                _pool(workers_per_node, threads_per_worker),
                 site or LocalSite(),
                 memory_ledger,
             )
@@ -400,6 +401,13 @@ def _carved(allocation: AllocationSpec, shares: Shares) -> list[Partition]:
     except ValueError as error:
         where, _, message = str(error).partition(": ")
         raise Refused([Problem(where, message, "Correct directors, nodes or shares")]) from None
+
+
+def _pool(workers_per_node: int | None, threads_per_worker: int) -> PoolSpec:
+    try:
+        return PoolSpec(workers_per_node=workers_per_node, threads_per_worker=threads_per_worker)
+    except ValidationError as error:
+        raise Refused(problems_of(error, PoolSpec.model_fields, "")) from None
 
 
 def _checked(where: str, value: int) -> int:

@@ -1,7 +1,7 @@
 """How the documentation is built: Sphinx, MyST and Furo, without any access to the network."""
 
 import sys
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -10,7 +10,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 project = "md-director"
 author = "the md-director developers"
 copyright = author
-release = version("md-director")
+release = metadata.version("md-director")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
 exclude_patterns = ["_build", "_ext", "examples"]

@@ -60,10 +60,15 @@ def tool_reference(name: str) -> str:
 def input_table(model: type[BaseModel]) -> str:
     """Fields of a request model."""
     rows = [
-        (f"`{name}`", type_text(field.annotation), default_text(field), bounds_text(field), field.description or "")
+        (
+            f"`{name}`",
+            ", ".join(filter(None, (type_text(field.annotation), bounds_text(field)))),
+            default_text(field),
+            field.description or "",
+        )
         for name, field in model.model_fields.items()
     ]
-    return table(("input", "type", "default", "bounds", "meaning"), rows)
+    return table(("input", "type and bounds", "default", "meaning"), rows)
 
 
 def result_table(model: type[BaseModel]) -> str:
@@ -121,7 +126,7 @@ def bounds_text(field: FieldInfo) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) and value < 10**9 else f"{value:g}"
 
 
 def _prose(item: Any) -> str:

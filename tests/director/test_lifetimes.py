@@ -1,0 +1,153 @@
+"""Nothing outlives its owner: no Director, interchange, worker pool, worker or guard."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from director import Fleet, sweep
+from director.history import read_history
+from director.runfolder import RunFolder
+from tests.helpers import alive, processes_naming, wait_until
+
+CLIENT = """
+import asyncio, sys
+from director import Fleet, sweep
+
+async def main():
+    async with Fleet.launch(directors=2, nodes=4, run_dir=sys.argv[1]) as fleet:
+        stream = fleet.map(sweep("mock_md", duration_s=float(sys.argv[2]), seed=range(40)))
+        async for outcome in stream:
+            print(outcome.id, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def members(folder: Path) -> set[int]:
+    """Every process of a run: those that name its folder, and all that share a session with one that does."""
+    found = set(processes_naming(str(folder)))
+    sessions = {os.getsid(pid) for pid in found if alive(pid)} - {os.getsid(0)}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if stat[0] not in "ZX" and int(stat[3]) in sessions:
+                found.add(int(entry.name))
+    return found - {os.getpid()}
+
+
+def named(pids: set[int], program: str) -> list[int]:
+    """Those of these processes whose command line names a program."""
+    return [pid for pid in sorted(pids) if program.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def gone(pids: set[int]) -> bool:
+    return not any(alive(pid) for pid in pids)
+
+
+@pytest.fixture
+def client(tmp_path):
+    """A client in a process of its own, with a batch under way on 2 Directors with 4 workers."""
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLIENT, str(folder), "0.5"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout
+    assert process.stdout.readline().strip()
+    everything = members(folder)
+    # 2 Directors, each with an interchange, a resource tracker or two, 2 worker pools with a worker each, and a guard.
+    assert len(everything) >= 10
+    yield process, folder, everything
+    process.kill()
+    process.wait()
+
+
+async def test_closing_a_fleet_leaves_no_process(tmp_path):
+    folder = tmp_path / "run"
+    async with Fleet.launch(directors=2, nodes=4, run_dir=folder) as fleet:
+        async for _ in fleet.map(sweep("mock_md", duration_s=0.1, seed=range(8))):
+            pass
+        everything = members(folder)
+        assert len(everything) >= 10
+    wait_until(lambda: gone(everything), 5, "the end of all processes")
+
+
+async def test_closing_a_fleet_that_is_busy_leaves_no_process_and_loses_nothing(tmp_path):
+    folder = tmp_path / "run"
+    async with Fleet.launch(directors=2, nodes=4, run_dir=folder) as fleet:
+        acknowledged = [
+            fleet.links[index % 2].post(request)
+            for index, request in enumerate(fleet.prepare(sweep("mock_md", duration_s=300, seed=range(8))))
+        ]
+        await asyncio.gather(*acknowledged)
+        async with asyncio.timeout(60):
+            while sum(status["running"] for status in await fleet.status()) < 4:
+                await asyncio.sleep(0.05)
+        everything = members(folder)
+    wait_until(lambda: gone(everything), 5, "the end of all processes")
+    assert sum(reading.accepted for reading in read_history(RunFolder(folder)).readings) == 8
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_when_the_client_is_killed_all_of_its_processes_end_within_5_s(client, how):
+    process, folder, everything = client
+    process.send_signal(how)
+    process.wait()
+    wait_until(lambda: gone(everything), 5, "the end of all processes")
+    assert not processes_naming(str(folder))
+
+
+def test_when_a_director_is_killed_all_of_its_processes_end_within_5_s(client):
+    _, _, everything = client
+    directors = named(everything, "director.process")
+    victim = directors[0]
+    its = {pid for pid in everything if os.getsid(pid) == victim}
+    assert len(its) >= 5
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: gone(its), 5, "the end of the Director's processes")
+
+
+def test_when_client_and_directors_are_killed_together_nothing_remains(client):
+    process, _, everything = client
+    for pid in named(everything, "director.process"):
+        os.kill(pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    wait_until(lambda: gone(everything), 5, "the end of all processes")
+
+
+async def test_a_worker_that_is_killed_is_replaced_and_its_request_ends_ok(tmp_path):
+    folder = tmp_path / "run"
+    async with Fleet.launch(nodes=2, run_dir=folder, workers_per_node=1) as fleet:
+        requests = sweep("mock_md", duration_s=1.0, seed=range(8))
+        stream = fleet.map(requests)
+        outcomes = [await anext(stream)]
+        workers = named(members(folder), "spawn_main")
+        assert workers
+        os.kill(workers[0], signal.SIGKILL)
+        outcomes += [outcome async for outcome in stream]
+    assert {outcome.status for outcome in outcomes} == {"ok"}
+    assert len({outcome.id for outcome in outcomes}) == 8
+    assert max(outcome.attempts for outcome in outcomes) >= 2
+
+
+async def test_a_worker_pool_that_is_killed_is_replaced_and_its_requests_end_ok(tmp_path):
+    folder = tmp_path / "run"
+    async with Fleet.launch(nodes=2, run_dir=folder, workers_per_node=1) as fleet:
+        stream = fleet.map(sweep("mock_md", duration_s=1.0, seed=range(8)))
+        outcomes = [await anext(stream)]
+        pools = named(members(folder), "process_worker_pool")
+        assert len(pools) == 2
+        os.kill(pools[0], signal.SIGKILL)
+        outcomes += [outcome async for outcome in stream]
+        hosts = {outcome.host for outcome in outcomes}
+    assert {outcome.status for outcome in outcomes} == {"ok"}
+    assert len({outcome.id for outcome in outcomes}) == 8
+    assert hosts == {"local-0", "local-1"}
