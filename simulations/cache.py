@@ -49,5 +49,7 @@ class BuildCache:
         """How much is kept."""
         return sum(size for _, size in self._kept.values())
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many values are kept."""
         return len(self._kept)

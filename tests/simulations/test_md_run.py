@@ -325,7 +325,7 @@ def test_a_run_cancelled_before_it_starts_builds_nothing(tmp_path):
     (tmp_path / "work" / "stop").touch()
     with pytest.raises(Cancelled):
         run(workspace)
-    assert len(cache) == 0
+    assert cache.count == 0
 
 
 def test_checkpoints_come_by_the_clock_and_hold_the_last_state(tmp_path, cache):

@@ -1,0 +1,47 @@
+"""``make bench``, or ``python -m benchmarks [NAME ...]``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import closing, overhead, simulation
+from benchmarks.table import Row, table
+
+ALL = {
+    "throughput": overhead.throughput,
+    "single": overhead.single_calls,
+    "first": overhead.first_outcome,
+    "utilization": overhead.utilization,
+    "pair": simulation.side_by_side,
+    "short": simulation.short_requests,
+    "closing": closing.closing,
+}
+
+
+def main() -> int:
+    """Runs the benchmarks named on the command line, or all; exit code 1 if a bar is missed, 2 for a wrong name."""
+    console = Console()
+    names = sys.argv[1:] or list(ALL)
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        console.print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(ALL)}")
+        return 2
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="md-director-bench-") as folder:
+        for name in names:
+            begin = time.perf_counter()
+            place = Path(folder) / name
+            place.mkdir()
+            rows += ALL[name](place)
+            console.print(f"{name}: {time.perf_counter() - begin:.0f} s", style="dim")
+    console.print(table(rows))
+    return 0 if all(row.met is not False for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

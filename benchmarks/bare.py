@@ -1,0 +1,50 @@
+"""What we compare with: a bare Parsl HighThroughputExecutor, as well tuned as we know how."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from parsl.config import Config
+from parsl.dataflow.dflow import DataFlowKernel
+from parsl.executors import HighThroughputExecutor
+from parsl.providers import LocalProvider
+
+
+@contextlib.contextmanager
+def bare_htex(folder: Path, workers: int = 2) -> Iterator[DataFlowKernel]:
+    """One block of so many workers, without debug logs, with short heartbeats, and started at once."""
+    programs, here = Path(sys.executable).parent, Path(__file__).parent.parent
+    kernel = DataFlowKernel(
+        Config(
+            executors=[
+                HighThroughputExecutor(
+                    label="bare",
+                    interchange_launch_cmd=[str(programs / "interchange.py")],
+                    address="127.0.0.1",
+                    max_workers_per_node=workers,
+                    cores_per_worker=1e-3,
+                    heartbeat_period=2,
+                    heartbeat_threshold=6,
+                    provider=LocalProvider(
+                        init_blocks=1,
+                        max_blocks=1,
+                        worker_init=f"export PATH={programs}:$PATH PYTHONPATH={here} OPENMM_CPU_THREADS=1",
+                    ),
+                )
+            ],
+            strategy="none",
+            strategy_period=0.2,
+            run_dir=str(folder),
+            initialize_logging=False,
+            usage_tracking=0,
+        )
+    )
+    try:
+        yield kernel
+    finally:
+        kernel.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
