@@ -1,8 +1,8 @@
 """The Director's heart: accepts Requests, hands them to the pool, and journals what comes back.
 
-Everything is decided on one event loop. A *turn* takes what has finished and what may start, writes both to the ledger
-in one step, and only then publishes the Outcomes and hands the attempts to the pool. So nothing is known outside that
-is not on disk, and a busy Director writes once for many Requests.
+Everything is decided on one event loop. A *turn* takes the Requests that have come in, the attempts that have begun and
+the Outcomes that have come back, and writes them to the ledger in one step; only then are Requests acknowledged and
+Outcomes published. So nothing is known outside that is not on disk, and a busy Director writes once for many Requests.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 TAIL = 4096
+JOURNAL_STARTS_S = 0.1
 
 
 def utc_now() -> datetime:
@@ -54,9 +55,16 @@ class Verdict:
 @dataclass
 class _Job:
     accepted: Accepted
-    epoch: int
+    epoch: int = 0
+    attempts: int = 0
     losses: int = 0
     started_at: datetime | None = None
+
+
+@dataclass
+class _Incoming:
+    accepted: dict[str, Accepted]
+    journaled: asyncio.Future[bool]
 
 
 @dataclass
@@ -103,6 +111,8 @@ class Engine:
         self._queue: deque[_Job] = deque()
         self._running: dict[str, _Job] = {}
         self._in_flight = 0
+        self._incoming: list[_Incoming] = []
+        self._started: list[Started] = []
         self._returned: list[Finished] = []
         self._finished: Counter[str] = Counter()
         self._durations: dict[str, Durations] = {}
@@ -119,8 +129,8 @@ class Engine:
 
     async def start(self) -> None:
         """Reads what is open in the ledger and begins to turn. The pool is not needed yet."""
-        for accepted in await self._on_disk(self._ledger.open):
-            self._queue.append(_Job(accepted, accepted.epoch))
+        for accepted in await self._on_disk(self._ledger.take_up):
+            self._queue.append(_Job(accepted, accepted.epoch, accepted.attempts))
         self._task = asyncio.create_task(self._turn_forever(), name="engine")
 
     def pool_is_ready(self) -> None:
@@ -146,9 +156,7 @@ class Engine:
             One verdict per Request. Those accepted are on disk.
         """
         if self.draining or self.failure:
-            why = self.failure or "this Director is draining"
-            problem = Problem("director", why, "Send the request to another Director or a new run")
-            return [Verdict(request.id, (problem,)) for request in requests]
+            return [Verdict(request.id, self._closed()) for request in requests]
         verdicts: list[Verdict] = []
         accepted: dict[str, Accepted] = {}
         now = self._clock()
@@ -161,9 +169,11 @@ class Engine:
             verdicts.append(Verdict(request.id))
             accepted.setdefault(request.id, _accepted(checked, now))
         if accepted:
-            fresh = await self._on_disk(self._ledger.accept, list(accepted.values()))
-            self._queue.extend(_Job(item, 0) for name, item in accepted.items() if name in fresh)
+            incoming = _Incoming(accepted, asyncio.get_running_loop().create_future())
+            self._incoming.append(incoming)
             self._wake.set()
+            if not await incoming.journaled:
+                return [Verdict(verdict.id, verdict.problems or self._closed()) for verdict in verdicts]
         return verdicts
 
     async def outcomes(self, after: int, limit: int, wait_s: float) -> list[Entry]:
@@ -249,32 +259,33 @@ class Engine:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            incoming, self._incoming = self._incoming, []
             try:
-                await self._turn()
+                await self._turn(incoming)
             except Exception as error:
                 # What is not on disk must not be known outside, so nothing more is accepted, started or published.
                 logger.exception("the Director cannot go on")
                 self.failure = f"the Director cannot go on: {type(error).__name__}: {error}"
                 return
+            finally:
+                _settle(incoming + (self._incoming if self.failure else []), journaled=False)
 
-    async def _turn(self) -> None:
+    async def _turn(self, incoming: list[_Incoming]) -> None:
+        started, self._started = self._started, []
         finished, self._returned = self._returned, []
-        packs = self._choose()
-        if not finished and not packs:
-            return
-        now = self._clock()
-        started = []
-        for pack in packs:
-            for job in pack:
-                job.epoch += 1
-                job.started_at = now
-                self._running[job.accepted.request.id] = job
-                started.append(Started(job.accepted.request.id, job.epoch, now))
-        entries = await self._on_disk(self._ledger.turn, started, finished)
-        for pack in packs:
+        if incoming or started or finished:
+            accepted: dict[str, Accepted] = {}
+            for item in incoming:
+                accepted = item.accepted | accepted
+            turned = await self._on_disk(self._ledger.turn, list(accepted.values()), started, finished)
+            self._queue.extend(_Job(item) for name, item in accepted.items() if name in turned.accepted)
+            _settle(incoming, journaled=True)
+            if turned.finished:
+                await self._publish(turned.finished, finished)
+        for pack in self._choose():
             self._hand_over(pack)
-        if entries:
-            await self._publish(entries, finished)
+        if self._started:  # journaled with what comes next, or soon if nothing does
+            asyncio.get_running_loop().call_later(JOURNAL_STARTS_S, self._wake.set)
 
     def _choose(self) -> list[list[_Job]]:
         """Takes from the queue what may start now, in packs of one Tool each."""
@@ -297,6 +308,13 @@ class Engine:
 
     def _hand_over(self, pack: list[_Job]) -> None:
         self._in_flight += 1
+        now = self._clock()
+        for job in pack:
+            job.epoch += 1
+            job.attempts += 1
+            job.started_at = now
+            self._running[job.accepted.request.id] = job
+            self._started.append(Started(job.accepted.request.id, job.epoch, now))
         attempts = [
             Attempt(request.id, job.epoch, request.tool, request.inputs, dict(request.files))
             for job in pack
@@ -346,6 +364,10 @@ class Engine:
 
     # ---- small things
 
+    def _closed(self) -> tuple[Problem, ...]:
+        why = self.failure or "this Director is draining"
+        return (Problem("director", why, "Send the request to another Director or a new run"),)
+
     def _ended(self, job: _Job, status: Status, error: ErrorInfo) -> Finished:
         """An Outcome for a Request that no worker could finish."""
         request = job.accepted.request
@@ -359,7 +381,7 @@ class Engine:
             error=error,
             director=self.index,
             partition=self.partition.hostnames,
-            attempts=job.epoch,
+            attempts=job.attempts,
             submitted_at=job.accepted.submitted_at,
             started_at=job.started_at,
             finished_at=self._clock(),
@@ -382,7 +404,7 @@ class Engine:
             host=result.host,
             worker=result.worker,
             accelerator=result.accelerator,
-            attempts=result.epoch,
+            attempts=job.attempts,
             submitted_at=job.accepted.submitted_at,
             started_at=result.started_at,
             finished_at=result.finished_at,
@@ -392,6 +414,12 @@ class Engine:
 
     async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, functools.partial(work, *arguments))
+
+
+def _settle(incoming: list[_Incoming], *, journaled: bool) -> None:
+    for item in incoming:
+        if not item.journaled.done():  # its caller may be gone
+            item.journaled.set_result(journaled)
 
 
 def _accepted(checked: Checked, at: datetime) -> Accepted:

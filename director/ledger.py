@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -41,7 +42,8 @@ class Accepted:
         key: Its key.
         tool_version: Version of its Tool.
         submitted_at: When it was accepted (UTC).
-        epoch: How often it has been started.
+        epoch: Epoch of its latest attempt.
+        attempts: How often it has been started.
     """
 
     request: Request
@@ -49,6 +51,7 @@ class Accepted:
     tool_version: str
     submitted_at: datetime
     epoch: int = 0
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,17 +80,40 @@ class Entry:
     body: str
 
 
+@dataclass(frozen=True)
+class Turned:
+    """What counted of a turn.
+
+    Attributes:
+        accepted: Ids of the Requests that were not known before.
+        finished: The Outcomes that counted.
+    """
+
+    accepted: set[str]
+    finished: list[Entry]
+
+
 class Ledger(Protocol):
     """What a Director remembers. When a method returns, what it wrote survives the end of the process.
 
     Methods block on the disk. One thread calls them, one at a time.
     """
 
-    def accept(self, accepted: Sequence[Accepted]) -> set[str]:
-        """Journals Requests. One whose id is known already is left as it is.
+    def turn(
+        self,
+        accepted: Sequence[Accepted] = (),
+        started: Sequence[Started] = (),
+        finished: Sequence[Finished] = (),
+    ) -> Turned:
+        """Journals Requests, attempts and Outcomes in one step, in this order.
+
+        Args:
+            accepted: Requests. One whose id is known is left as it is.
+            started: Attempts; a later epoch makes every earlier attempt of the Request stale.
+            finished: Outcomes. One whose epoch is stale, or whose Request has an Outcome, is ignored.
 
         Returns:
-            The ids that were not known before.
+            What counted.
         """
         ...
 
@@ -95,24 +121,16 @@ class Ledger(Protocol):
         """Those of these ids that were ever accepted."""
         ...
 
-    def turn(self, started: Sequence[Started], finished: Sequence[Finished]) -> list[Entry]:
-        """Journals Outcomes, then attempts, in one step.
-
-        Args:
-            started: Attempts; a later epoch makes every earlier attempt of the Request stale.
-            finished: Outcomes. One whose epoch is stale, or whose Request has an Outcome, is ignored.
-
-        Returns:
-            The Outcomes that counted.
-        """
-        ...
-
     def page(self, after: int, limit: int) -> list[Entry]:
         """Outcomes with a sequence number greater than ``after``, oldest first."""
         ...
 
-    def open(self) -> list[Accepted]:
-        """Requests without an Outcome, in the order in which they were accepted."""
+    def take_up(self) -> list[Accepted]:
+        """Begins a Director's life: Requests without an Outcome, in the order in which they were accepted.
+
+        An attempt is journaled at the first turn after it was handed to the pool, so the life before may have begun
+        one of each that is not here. Every open Request therefore gets a new epoch.
+        """
         ...
 
     def close(self) -> None:
@@ -144,49 +162,22 @@ class SqliteLedger:
                 self._db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
         _refuse_other_schema(self._db, path)
 
-    def accept(self, accepted: Sequence[Accepted]) -> set[str]:
-        """See `Ledger.accept`."""
+    def turn(
+        self,
+        accepted: Sequence[Accepted] = (),
+        started: Sequence[Started] = (),
+        finished: Sequence[Finished] = (),
+    ) -> Turned:
+        """See `Ledger.turn`."""
         ids = [item.request.id for item in accepted]
-        fresh = set(ids) - self.known(ids)
-        rows: list[tuple[object, ...]] = [
-            (
-                item.request.id,
-                item.key,
-                item.tool_version,
-                item.request.model_dump_json(),
-                item.submitted_at.isoformat(),
-            )
-            for item in accepted
-            if item.request.id in fresh
-        ]
+        fresh = set(ids) - self.known(ids) if ids else set()
+        last = self._last()
         self._write(
             [
                 (
                     "INSERT INTO requests (id, key, tool_version, body, submitted_at) VALUES (?, ?, ?, ?, ?)"
                     " ON CONFLICT (id) DO NOTHING",
-                    rows,
-                )
-            ]
-        )
-        return fresh
-
-    def known(self, ids: Sequence[str]) -> set[str]:
-        """See `Ledger.known`."""
-        # One JSON array is one parameter, however many ids there are.
-        rows = self._db.execute(
-            "SELECT id FROM requests WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
-        )
-        return {row[0] for row in rows}
-
-    def turn(self, started: Sequence[Started], finished: Sequence[Finished]) -> list[Entry]:
-        """See `Ledger.turn`."""
-        last = self._last()
-        self._write(
-            [
-                (
-                    "INSERT INTO outcomes (id, body) SELECT id, ? FROM requests WHERE id = ? AND epoch = ?"
-                    " ON CONFLICT (id) DO NOTHING",
-                    [(item.outcome.model_dump_json(), item.outcome.id, item.epoch) for item in finished],
+                    [_row(item) for item in accepted if item.request.id in fresh],
                 ),
                 (
                     "INSERT INTO attempts (id, epoch, started_at) VALUES (?, ?, ?)",
@@ -196,23 +187,38 @@ class SqliteLedger:
                     "UPDATE requests SET epoch = ? WHERE id = ? AND epoch < ?",
                     [(item.epoch, item.id, item.epoch) for item in started],
                 ),
+                (
+                    "INSERT INTO outcomes (id, body) SELECT id, ? FROM requests WHERE id = ? AND epoch = ?"
+                    " ON CONFLICT (id) DO NOTHING",
+                    [(item.outcome.model_dump_json(), item.outcome.id, item.epoch) for item in finished],
+                ),
             ]
         )
-        return self.page(last, len(finished)) if finished else []
+        return Turned(fresh, self.page(last, len(finished)) if finished else [])
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """See `Ledger.known`."""
+        # One JSON array is one parameter, however many ids there are.
+        rows = self._db.execute(
+            "SELECT id FROM requests WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
+        )
+        return {row[0] for row in rows}
 
     def page(self, after: int, limit: int) -> list[Entry]:
         """See `Ledger.page`."""
         return _page(self._db, after, limit)
 
-    def open(self) -> list[Accepted]:
-        """See `Ledger.open`."""
+    def take_up(self) -> list[Accepted]:
+        """See `Ledger.take_up`."""
+        self._write([("UPDATE requests SET epoch = epoch + 1 WHERE id NOT IN (SELECT id FROM outcomes)", [()])])
         rows = self._db.execute(
-            "SELECT body, key, tool_version, submitted_at, epoch FROM requests"
+            "SELECT body, key, tool_version, submitted_at, epoch,"
+            " (SELECT count(*) FROM attempts WHERE attempts.id = requests.id) FROM requests"
             " WHERE id NOT IN (SELECT id FROM outcomes) ORDER BY seq"
         )
         return [
-            Accepted(Request.model_validate_json(body), key, version, datetime.fromisoformat(at), epoch)
-            for body, key, version, at, epoch in rows
+            Accepted(Request.model_validate_json(body), key, version, datetime.fromisoformat(at), epoch, attempts)
+            for body, key, version, at, epoch, attempts in rows
         ]
 
     def close(self) -> None:
@@ -242,44 +248,49 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._accepted: dict[str, Accepted] = {}
         self._epochs: dict[str, int] = {}
+        self._attempts: Counter[str] = Counter()
         self._entries: list[Entry] = []
         self._done: set[str] = set()
-
-    def accept(self, accepted: Sequence[Accepted]) -> set[str]:
-        """See `Ledger.accept`."""
-        fresh = {item.request.id for item in accepted} - self._accepted.keys()
-        for item in accepted:
-            self._accepted.setdefault(item.request.id, item)
-            self._epochs.setdefault(item.request.id, 0)
-        return fresh
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """See `Ledger.known`."""
         return set(ids) & self._accepted.keys()
 
-    def turn(self, started: Sequence[Started], finished: Sequence[Finished]) -> list[Entry]:
+    def turn(
+        self,
+        accepted: Sequence[Accepted] = (),
+        started: Sequence[Started] = (),
+        finished: Sequence[Finished] = (),
+    ) -> Turned:
         """See `Ledger.turn`."""
-        counted = []
-        for item in finished:
-            name = item.outcome.id
-            if name not in self._done and self._epochs.get(name) == item.epoch:
-                self._done.add(name)
-                counted.append(Entry(len(self._entries) + 1, name, item.outcome.model_dump_json()))
-                self._entries.append(counted[-1])
+        fresh = {item.request.id for item in accepted} - self._accepted.keys()
+        for item in accepted:
+            self._accepted.setdefault(item.request.id, item)
+            self._epochs.setdefault(item.request.id, 0)
         for attempt in started:
             self._epochs[attempt.id] = max(self._epochs.get(attempt.id, 0), attempt.epoch)
-        return counted
+            self._attempts[attempt.id] += 1
+        counted = []
+        for end in finished:
+            name = end.outcome.id
+            if name not in self._done and self._epochs.get(name) == end.epoch:
+                self._done.add(name)
+                counted.append(Entry(len(self._entries) + 1, name, end.outcome.model_dump_json()))
+                self._entries.append(counted[-1])
+        return Turned(fresh, counted)
 
     def page(self, after: int, limit: int) -> list[Entry]:
         """See `Ledger.page`."""
         return self._entries[after : after + limit]
 
-    def open(self) -> list[Accepted]:
-        """See `Ledger.open`."""
+    def take_up(self) -> list[Accepted]:
+        """See `Ledger.take_up`."""
+        still_open = [name for name in self._accepted if name not in self._done]
+        for name in still_open:
+            self._epochs[name] += 1
         return [
-            Accepted(item.request, item.key, item.tool_version, item.submitted_at, self._epochs[name])
-            for name, item in self._accepted.items()
-            if name not in self._done
+            replace(self._accepted[name], epoch=self._epochs[name], attempts=self._attempts[name])
+            for name in still_open
         ]
 
     def close(self) -> None:
@@ -315,11 +326,16 @@ def read_ledger(path: Path) -> Reading:
             outcomes = [entry.body for entry in _page(db, 0, -1)]
             accepted = db.execute("SELECT count(*) FROM requests").fetchone()[0]
             started = db.execute(
-                "SELECT count(*) FROM requests WHERE epoch > 0 AND id NOT IN (SELECT id FROM outcomes)"
+                "SELECT count(DISTINCT id) FROM attempts WHERE id NOT IN (SELECT id FROM outcomes)"
             ).fetchone()[0]
     finally:
         db.close()
     return Reading(outcomes, int(accepted), int(started))
+
+
+def _row(item: Accepted) -> tuple[object, ...]:
+    request = item.request
+    return (request.id, item.key, item.tool_version, request.model_dump_json(), item.submitted_at.isoformat())
 
 
 def _page(db: sqlite3.Connection, after: int, limit: int) -> list[Entry]:

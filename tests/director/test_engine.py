@@ -61,7 +61,7 @@ async def test_an_acknowledged_request_is_in_the_ledger_before_it_is_started():
     ledger = MemoryLedger()
     async with running(ledger=ledger) as (engine, _):
         await engine.submit([mock_request("a")])
-        assert [item.request.id for item in ledger.open()] == ["a"]
+        assert ledger.known(["a"]) == {"a"}
 
 
 async def test_the_same_id_twice_runs_once_also_when_the_calls_overlap():
@@ -75,6 +75,26 @@ async def test_the_same_id_twice_runs_once_also_when_the_calls_overlap():
         await engine.submit([mock_request("b")])
         await tasks(pool, 2)
         assert [[attempt.id for attempt in attempts] for attempts, _ in pool.submitted] == [["a"], ["b"]]
+
+
+async def test_a_caller_that_leaves_while_its_requests_are_journaled_does_no_harm():
+    async with running() as (engine, pool):
+        leaving = asyncio.create_task(engine.submit([mock_request("a")]))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        assert (await engine.submit([mock_request("b")]))[0].problems == ()
+        await tasks(pool, 2)
+        assert engine.failure is None
+
+
+async def test_an_attempt_is_journaled_soon_also_when_nothing_else_happens():
+    ledger = MemoryLedger()
+    async with running(ledger=ledger) as (engine, pool):
+        await engine.submit([mock_request("a")])
+        await tasks(pool, 1)
+        async with asyncio.timeout(5):
+            while not ledger._attempts["a"]:
+                await asyncio.sleep(0.01)
 
 
 async def test_one_bad_request_does_not_harm_its_neighbours():
@@ -192,15 +212,15 @@ async def test_what_was_open_is_taken_up_again(tmp_path):
         await outcomes(engine)
     async with running(ledger=SqliteLedger(path)) as (engine, pool):
         await tasks(pool, 1)
-        assert [(attempt.id, attempt.epoch) for attempt in pool.submitted[0][0]] == [("b", 2)]
+        assert [(attempt.id, attempt.epoch) for attempt in pool.submitted[0][0]] == [("b", 3)]
 
 
 async def test_when_the_ledger_cannot_be_written_nothing_is_acknowledged_or_published(tmp_path):
     class FullDisk(MemoryLedger):
-        def turn(self, started, finished):
+        def turn(self, accepted=(), started=(), finished=()):
             if finished:
                 raise OSError(28, "No space left on device")
-            return super().turn(started, finished)
+            return super().turn(accepted, started, finished)
 
     async with running(ledger=FullDisk()) as (engine, pool):
         await engine.submit([mock_request("a")])
