@@ -120,13 +120,13 @@ def bounds_text(field: FieldInfo) -> str:
     """A field's bounds."""
     signs = ((annotated_types.Gt, "gt", ">"), (annotated_types.Ge, "ge", "≥"))
     ends = ((annotated_types.Lt, "lt", "<"), (annotated_types.Le, "le", "≤"))
-    bounds = [f"{sign} {_number(getattr(item, name))}" for kind, name, sign in signs + ends
+    bounds = [f"{sign}\N{NO-BREAK SPACE}{_number(getattr(item, name))}" for kind, name, sign in signs + ends
               for item in field.metadata if isinstance(item, kind)]  # fmt: skip
     return ", ".join(bounds)
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) and value < 10**9 else f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) and value < 10**10 else f"{value:g}"
 
 
 def _prose(item: Any) -> str:
