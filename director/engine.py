@@ -121,22 +121,17 @@ class Engine:
         self._wake = asyncio.Event()
         self._published = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
-        self._pool_ready = False
         self.draining = False
         self.failure: str | None = None
 
     # ---- life
 
     async def start(self) -> None:
-        """Reads what is open in the ledger and begins to turn. The pool is not needed yet."""
+        """Takes up what is open in the ledger and begins to turn. The pool has been started."""
         for accepted in await self._on_disk(self._ledger.take_up):
             self._queue.append(_Job(accepted, accepted.epoch, accepted.attempts))
-        self._task = asyncio.create_task(self._turn_forever(), name="engine")
-
-    def pool_is_ready(self) -> None:
-        """Lets attempts go to the pool."""
-        self._pool_ready = True
         self._wake.set()
+        self._task = asyncio.create_task(self._turn_forever(), name="engine")
 
     async def close(self) -> None:
         """Stops turning and closes the ledger. Open Requests stay open in it."""
@@ -290,7 +285,7 @@ class Engine:
     def _choose(self) -> list[list[_Job]]:
         """Takes from the queue what may start now, in packs of one Tool each."""
         packs: list[list[_Job]] = []
-        budget = free_tasks(self.pool.workers, self._in_flight) if self._pool_ready else 0
+        budget = free_tasks(self.pool.workers, self._in_flight)
         while self._queue and len(packs) < budget:
             first = self._queue[0]
             tool = first.accepted.request.tool

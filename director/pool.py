@@ -21,6 +21,7 @@ from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 from director.attempt import Attempt, AttemptResult
 from director.pool_size import workers_per_node
 from director.spec import PoolSpec
+from director.warm import WarmInterchange
 from director.worker import run_attempts
 from partitions.blocks import PartitionProvider, ProcessStarter
 from partitions.carve import Partition
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_PERIOD_S = 2
 HEARTBEAT_THRESHOLD_S = 6
 SUPERVISE_PERIOD_S = 0.5
+POLL_PERIOD_S = 1.0
 SHORT_LIFE_S = 60
 MAX_SHORT_LIVES = 3
 
@@ -116,6 +118,7 @@ class ParslPool:
         run_folder: The run folder.
         work: Where Requests have their folders.
         environment: Environment of the workers.
+        interchange: Parsl's interchange, which the pool ends with its workers.
     """
 
     def __init__(
@@ -127,7 +130,9 @@ class ParslPool:
         run_folder: Path,
         work: Path,
         environment: Mapping[str, str],
+        interchange: WarmInterchange,
     ) -> None:
+        self._interchange = interchange
         self._per_node = workers_per_node(partition, spec)
         self._partition = partition
         self._folders = (str(run_folder), str(work))
@@ -141,7 +146,7 @@ class ParslPool:
             label="workers",
             provider=self._provider,
             launch_cmd=_WORKER_POOL,
-            interchange_launch_cmd=[sys.executable, "-m", "parsl.executors.high_throughput.interchange"],
+            interchange_launch_cmd=interchange.command,
             address="127.0.0.1",
             encrypted=True,
             max_workers_per_node=self._per_node,
@@ -155,7 +160,7 @@ class ParslPool:
             executors=[self._executor],
             run_dir=str(folder / "parsl"),
             strategy="none",
-            strategy_period=SUPERVISE_PERIOD_S,
+            strategy_period=POLL_PERIOD_S,
             initialize_logging=False,
             usage_tracking=0,
             exit_mode="skip",
@@ -177,6 +182,8 @@ class ParslPool:
     def start(self) -> None:
         """See `Pool.start`."""
         self._kernel = DataFlowKernel(self._config)
+        # Parsl's own scaling would start the first blocks only after its first period, and knows nothing of nodes.
+        self._executor.scale_out_facade(len(self._partition.nodes))
         self._app = PythonApp(run_attempts, data_flow_kernel=self._kernel, executors=["workers"])
         self._supervisor.start()
 
@@ -244,6 +251,7 @@ class ParslPool:
         if self._supervisor.is_alive():
             self._supervisor.join()
         self._provider.cancel_all()
+        self._interchange.close()
         if self._kernel is not None:
             self._kernel.cleanup()
 

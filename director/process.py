@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from director.ledger import MemoryLedger, SqliteLedger
 from director.runfolder import RunFolder
 from director.spec import DirectorSpec
+from director.warm import WarmInterchange
 from partitions.allocation import Allocation
 from partitions.carve import Partition, Shares, carve
 from partitions.guard import Guard, end_session
@@ -29,6 +30,7 @@ from simulations.tool import find_tools
 
 if TYPE_CHECKING:
     from director.engine import Engine
+    from director.pool import ParslPool
 
 logger = logging.getLogger(__name__)
 
@@ -112,8 +114,10 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
     folder = RunFolder(Path(spec.run_folder))
     partition = partition_of(spec)
     logger.info("Director %d of run %s owns %s", spec.index, spec.run_id, ", ".join(partition.hostnames))
-    # Imports take most of the start-up, so they stand in the order in which they are needed: while Parsl's processes
-    # come up, Academy is imported.
+    asked = asyncio.create_task(ending.asked.wait(), name="ending")
+    # Imports take most of the start-up, so they stand in the order in which they are needed: the interchange starts
+    # while Parsl is imported, and the workers while Academy is.
+    interchange = WarmInterchange(folder.director(spec.index))
     from director.pool import ParslPool
 
     pool = ParslPool(
@@ -123,9 +127,27 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
         run_folder=folder.path,
         work=folder.work(spec.index),
         environment=dict(os.environ),
+        interchange=interchange,
     )
-    starting = asyncio.create_task(asyncio.to_thread(pool.start), name="pool-start")
-    await asyncio.sleep(0)  # lets the thread begin before the imports block this one
+    try:
+        await _until(asyncio.create_task(asyncio.to_thread(pool.start), name="pool-start"), beside=asked)
+        if not ending.asked.is_set():
+            logger.info("worker pools are starting")
+            await _direct(spec, partition, pool, folder, ending, asked)
+    finally:
+        await asyncio.to_thread(pool.close)
+    return {"director": spec.index, "reason": ending.reason}
+
+
+async def _direct(
+    spec: DirectorSpec,
+    partition: Partition,
+    pool: ParslPool,
+    folder: RunFolder,
+    ending: Ending,
+    asked: asyncio.Task[Any],
+) -> None:
+    """Runs Requests and answers on the exchange until asked to end."""
     from director.engine import Engine
 
     engine = Engine(
@@ -138,22 +160,17 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
     )
     await engine.start()
     serving = asyncio.create_task(_serve(spec, engine, folder.work(spec.index), ending), name="serve")
-    asked = asyncio.create_task(ending.asked.wait(), name="ending")
     try:
-        await _until(starting, beside=(serving, asked))
-        engine.pool_is_ready()
-        await _until(asked, beside=(serving,))
+        await _until(serving, beside=asked)
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
         await engine.close()
-        await asyncio.to_thread(pool.close)
-    return {"director": spec.index, "reason": ending.reason}
 
 
-async def _until(wanted: asyncio.Task[Any], *, beside: tuple[asyncio.Task[Any], ...]) -> None:
+async def _until(wanted: asyncio.Task[Any], *, beside: asyncio.Task[Any]) -> None:
     """Waits for a task, and no longer than until another one ends; raises what either raised."""
-    done, _ = await asyncio.wait((wanted, *beside), return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait((wanted, beside), return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
 
@@ -184,6 +201,7 @@ async def _serve(spec: DirectorSpec, engine: Engine, work: Path, ending: Ending)
         )
         try:
             async with runtime:
+                logger.info("answering at %s", spec.exchange.url)
                 await runtime.wait_shutdown()
             raise RuntimeError(f"the exchange at {spec.exchange.url} is gone")
         except (BadEntityIdError, ClientConnectionError) as error:

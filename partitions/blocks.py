@@ -118,7 +118,8 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
         self._log_folder = log_folder
         self._lock = threading.Lock()
         self._blocks: dict[str, _Block] = {}
-        self.init_blocks = self.min_blocks = self.max_blocks = len(partition.nodes)
+        self.init_blocks = self.min_blocks = 0  # the pool starts them, and starts them again
+        self.max_blocks = len(partition.nodes)
         self.nodes_per_block = 1
         self.parallelism = 1.0
         self.script_dir: str | None = str(log_folder)

@@ -23,7 +23,6 @@ async def running(pool=None, ledger=None, **more):
         **more,
     )
     await engine.start()
-    engine.pool_is_ready()
     try:
         yield engine, pool
     finally:

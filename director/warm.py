@@ -1,0 +1,48 @@
+"""An interchange that is started before it is needed.
+
+Parsl starts its interchange when its own import is done, and the interchange then takes as long to import the same.
+Started at once, beside the Director's own imports, it is ready when Parsl asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+class WarmInterchange:
+    """A Parsl interchange that waits for its configuration.
+
+    Parsl writes the configuration to the standard input of the command that it is told to launch. Here that command
+    passes it on, through a named pipe, to the interchange that is running already.
+
+    Args:
+        folder: Where the pipe is made; its owner's alone.
+
+    Attributes:
+        command: What Parsl is to launch as its interchange.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        pipe = folder / "interchange.fifo"
+        pipe.unlink(missing_ok=True)
+        os.mkfifo(pipe, 0o600)
+        # Held open for both, so that the interchange waits for a writer and does not find the end of an empty pipe.
+        self._held = os.open(pipe, os.O_RDWR)
+        reading = os.open(pipe, os.O_RDONLY)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "parsl.executors.high_throughput.interchange"], stdin=reading
+            )
+        finally:
+            os.close(reading)
+        self.command = ["/bin/sh", "-c", 'exec cat > "$0"', str(pipe)]
+
+    def close(self) -> None:
+        """Ends the interchange. May be called twice."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+            os.close(self._held)
