@@ -136,9 +136,9 @@ class DirectorAgent(Agent):
         """How the Director is.
 
         Returns:
-            ``director``, ``partition``, ``state``, ``workers``, ``nodes``, ``queued``, ``running``, ``finished`` (a
-            count for each status), ``ns_per_day`` (of what runs now), ``eta_s``, ``progress`` (for each Request that
-            has reported any) and ``failure``.
+            ``director``, ``partition``, ``state``, ``workers``, ``workers_up``, ``nodes``, ``queued``, ``running``,
+            ``finished`` (a count for each status), ``ns_per_day`` (of what runs now), ``eta_s``, ``progress`` (for each
+            Request that has reported any) and ``failure``.
         """
         engine = self._engine
         nodes = await engine.nodes()
@@ -149,8 +149,8 @@ class DirectorAgent(Agent):
         progress = await asyncio.get_running_loop().run_in_executor(None, self._progress, engine.running_ids())
         speeds = [item["ns_per_day"] for item in progress.values() if item.get("ns_per_day")]
         return {
-            "director": engine.index,
-            "partition": engine.partition.hostnames,
+            "director": engine.place.director,
+            "partition": list(engine.place.hostnames),
             "state": "failed" if engine.failure else "draining" if engine.draining else "up" if up else "starting",
             "workers": engine.pool.workers,
             "workers_up": up,
@@ -189,12 +189,16 @@ class DirectorAgent(Agent):
 
     @action
     async def tools(self) -> list[dict[str, Any]]:
-        """The Tools that this Director can run, with JSON schemas of what they take and return."""
+        """The Tools that this Director can run.
+
+        Returns:
+            For each ``name``, ``version``, ``summary``, and the JSON schemas ``request`` and ``result``.
+        """
         return [tool.schema() for tool in self._engine.tools.values()]
 
     @action
     async def close(self) -> None:
-        """Ends the Director. What is open stays in its ledger."""
+        """Ends the Director within a few seconds, also what runs. What is open stays in its ledger."""
         self._stop()
 
     async def _submit(self, requests: list[dict[str, Any]]) -> list[Verdict]:
@@ -204,7 +208,7 @@ class DirectorAgent(Agent):
             try:
                 request = Request.model_validate(item)
             except ValidationError as error:
-                problems = problems_of(error, Request.model_fields, "")
+                problems = problems_of(error, Request)
                 verdicts.append(Verdict(str(item.get("id")) if isinstance(item, dict) else "", tuple(problems)))
             else:
                 verdicts.append(None)
@@ -219,7 +223,7 @@ class DirectorAgent(Agent):
             try:
                 parsed.append(Request(tool=item["tool"], inputs=item["inputs"]))
             except ValidationError as error:
-                refusal = _refusal(problems_of(error, Request.model_fields, ""))
+                refusal = _refusal(problems_of(error, Request))
                 return [refusal for _ in requests]
         try:
             self._engine.check_all(parsed)

@@ -45,7 +45,7 @@ class BatchFile(BaseModel):
     Attributes:
         directors: How many Directors.
         nodes: How many logical nodes of this machine they share; one for each Director if not given.
-        shares: Weights or sizes, one per Director; even if not given.
+        shares: Weights, one per Director; numbers that add up to the nodes are sizes. Even if not given.
         workers_per_node: Worker processes on each node; chosen from its cores and accelerators if not given.
         threads_per_worker: Threads that one simulation uses.
         requests: What to run.
@@ -94,9 +94,7 @@ def read_batch(path: Path, tools: Mapping[str, AnyTool]) -> Batch:
     try:
         file = BatchFile.model_validate(document)
     except ValidationError as error:
-        # A misspelt name is either one of the file's or, further in, one of an entry's.
-        deep = any(len(item["loc"]) > 1 for item in error.errors() if item["type"] == "extra_forbidden")
-        raise Refused(problems_of(error, (BatchEntry if deep else BatchFile).model_fields, "")) from None
+        raise Refused(problems_of(error, BatchFile, inner=BatchEntry)) from None
     requests = expand(file, tools)
     base = path.resolve().parent
     prepare(requests, tools, base=base, confined=True, stage=None)
@@ -150,12 +148,14 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    names = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for name, (key, _) in zip(names, node.value, strict=True):
+    seen: set[str] = set()
+    for key, _ in node.value:
+        name = loader.construct_object(key, deep=True)
         if not isinstance(name, str):
             raise yaml.constructor.ConstructorError(None, None, f"the name {name!r} is not text", key.start_mark)
-        if names.count(name) > 1:
+        if name in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the name {name!r} is given twice", key.start_mark)
+        seen.add(name)
     loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)
 

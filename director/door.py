@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from simulations.records import Request
 from simulations.tool import AnyTool, request_key
@@ -83,7 +84,7 @@ def check(request: Request, tools: Mapping[str, AnyTool]) -> Checked:
     try:
         model = tool.request.model_validate(request.inputs)
     except ValidationError as error:
-        raise Refused(problems_of(error, tool.request.model_fields, "inputs")) from None
+        raise Refused(problems_of(error, tool.request, "inputs")) from None
     problems = []
     file_inputs = tool.file_inputs()
     for field, shipped in file_inputs.items():
@@ -102,31 +103,40 @@ def check(request: Request, tools: Mapping[str, AnyTool]) -> Checked:
     return Checked(complete, tool, model, request_key(tool, model, request.files))
 
 
-def problems_of(error: ValidationError, known: Iterable[str], prefix: str) -> list[Problem]:
+def problems_of(
+    error: ValidationError, model: type[BaseModel], prefix: str = "", *, inner: type[BaseModel] | None = None
+) -> list[Problem]:
     """Says in words what pydantic found wrong.
 
     Args:
         error: What pydantic raised.
-        known: Names that the model knows, to suggest one for a misspelt name.
-        prefix: Where the model stands in the user's input.
+        model: What was to be made.
+        prefix: Where it stands in the user's input.
+        inner: The model of the members of the model's lists, if there is one.
     """
-    names = list(known)
-    return [_problem(dict(item), names, prefix) for item in error.errors(include_url=False)]
+    return [
+        _problem(dict(item), (inner if inner and len(item["loc"]) > 2 else model).model_fields, prefix)
+        for item in error.errors(include_url=False)
+    ]
 
 
-def _problem(item: dict[str, Any], known: Iterable[str], prefix: str) -> Problem:
+def _problem(item: dict[str, Any], fields: Mapping[str, FieldInfo], prefix: str) -> Problem:
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]]
     where = (prefix + "".join(parts)).lstrip(".")
+    name = str(item["loc"][-1]) if item["loc"] else ""
+    description = fields[name].description if name in fields else None
+    meaning = f" {name}: {description}" if description else ""
     if item["type"] == "extra_forbidden":
-        return _unknown(where, str(item["loc"][-1]), known, "Known names") if known else Problem(where, "unknown", "")
+        return _unknown(where, name, fields, "Known names")
     if item["type"] == "missing":
-        return Problem(where, "is required but was not given", "Give it; no default is put in its place")
+        return Problem(where, "is required but was not given", f"Give it; no default is put in its place.{meaning}")
     message = item["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
     given = item["input"]
     if isinstance(given, dict):
-        return Problem(where, message[:1].lower() + message[1:], "Change one of the two fields")
+        return Problem(where, message, "Change one of these inputs")
     shown = repr(given) if len(repr(given)) <= 80 else repr(given)[:77] + "…"
-    return Problem(where, f"{message[:1].lower() + message[1:]}, got {shown}", "Correct the value")
+    return Problem(where, f"{message}, got {shown}", f"Correct the value.{meaning}")
 
 
 def _unknown(where: str, name: str, known: Iterable[str], label: str) -> Problem:

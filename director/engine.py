@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from director.attempt import Attempt, AttemptResult
+from director.attempt import AttemptResult
 from director.door import Checked, Problem, Refused, check
+from director.job import Job, Place, ended, outcome_of, take_packs
 from director.ledger import Accepted, Entry, Finished, Ledger, Started
-from director.packing import Durations, free_tasks, pack_size
+from director.packing import Durations, free_tasks
 from director.pool import LostError, NodeState, Pool
 from partitions.carve import Partition
-from simulations.records import ErrorInfo, Outcome, Request, Status
+from simulations.records import ErrorInfo, Request, Status
 from simulations.tool import AnyTool
 
 logger = logging.getLogger(__name__)
@@ -50,15 +51,6 @@ class Verdict:
 
     id: str
     problems: tuple[Problem, ...] = ()
-
-
-@dataclass
-class _Job:
-    accepted: Accepted
-    epoch: int = 0
-    attempts: int = 0
-    losses: int = 0
-    started_at: datetime | None = None
 
 
 @dataclass
@@ -100,16 +92,15 @@ class Engine:
         max_attempts: int = 5,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.index = index
-        self.partition = partition
+        self.place = Place(index, tuple(partition.hostnames))
         self.tools = tools
         self.pool = pool
         self._ledger = ledger
         self._max_attempts = max_attempts
         self._clock = clock
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._queue: deque[_Job] = deque()
-        self._running: dict[str, _Job] = {}
+        self._queue: deque[Job] = deque()
+        self._running: dict[str, Job] = {}
         self._in_flight = 0
         self._incoming: list[_Incoming] = []
         self._started: list[Started] = []
@@ -129,7 +120,7 @@ class Engine:
     async def start(self) -> None:
         """Takes up what is open in the ledger and begins to turn. The pool has been started."""
         for accepted in await self._on_disk(self._ledger.take_up):
-            self._queue.append(_Job(accepted, accepted.epoch, accepted.attempts))
+            self._queue.append(Job(accepted, accepted.epoch, accepted.attempts))
         self._wake.set()
         self._task = asyncio.create_task(self._turn_forever(), name="engine")
 
@@ -216,14 +207,14 @@ class Engine:
         answers.update(dict.fromkeys(running, "stopping"))
         if running:
             await asyncio.get_running_loop().run_in_executor(None, self.pool.stop, running)
-        kept: deque[_Job] = deque()
+        kept: deque[Job] = deque()
         for job in self._queue:
             if job.accepted.request.id in wanted:
                 answers[job.accepted.request.id] = "cancelled"
                 error = ErrorInfo(
                     type="Cancelled", message="cancelled before it began", hint="Submit it again to run it."
                 )
-                self._returned.append(self._ended(job, Status.CANCELLED, error))
+                self._returned.append(ended(job, self.place, Status.CANCELLED, error, self._clock()))
             else:
                 kept.append(job)
         self._queue = kept
@@ -273,35 +264,17 @@ class Engine:
             for item in incoming:
                 accepted = item.accepted | accepted
             turned = await self._on_disk(self._ledger.turn, list(accepted.values()), started, finished)
-            self._queue.extend(_Job(item) for name, item in accepted.items() if name in turned.accepted)
+            self._queue.extend(Job(item) for name, item in accepted.items() if name in turned.accepted)
             _settle(incoming, journaled=True)
             if turned.finished:
                 await self._publish(turned.finished, finished)
-        for pack in self._choose():
+        budget = free_tasks(self.pool.workers, self._in_flight)
+        for pack in take_packs(self._queue, self._durations, workers=self.pool.workers, budget=budget):
             self._hand_over(pack)
         if self._started:  # journaled with what comes next, or soon if nothing does
             asyncio.get_running_loop().call_later(JOURNAL_STARTS_S, self._wake.set)
 
-    def _choose(self) -> list[list[_Job]]:
-        """Takes from the queue what may start now, in packs of one Tool each."""
-        packs: list[list[_Job]] = []
-        budget = free_tasks(self.pool.workers, self._in_flight)
-        while self._queue and len(packs) < budget:
-            first = self._queue[0]
-            tool = first.accepted.request.tool
-            known = self._durations.get(tool)
-            size = pack_size(known.longest_s if known else None, len(self._queue), self.pool.workers)
-            pack = [self._queue.popleft()]
-            # One that was lost with its worker travels alone: it may have been the cause.
-            while len(pack) < size and self._queue and not first.losses:
-                job = self._queue[0]
-                if job.accepted.request.tool != tool or job.losses:
-                    break
-                pack.append(self._queue.popleft())
-            packs.append(pack)
-        return packs
-
-    def _hand_over(self, pack: list[_Job]) -> None:
+    def _hand_over(self, pack: list[Job]) -> None:
         self._in_flight += 1
         now = self._clock()
         for job in pack:
@@ -310,16 +283,11 @@ class Engine:
             job.started_at = now
             self._running[job.accepted.request.id] = job
             self._started.append(Started(job.accepted.request.id, job.epoch, now))
-        attempts = [
-            Attempt(request.id, job.epoch, request.tool, request.inputs, dict(request.files))
-            for job in pack
-            for request in [job.accepted.request]
-        ]
         loop = asyncio.get_running_loop()
-        future = self.pool.submit(attempts)
+        future = self.pool.submit([job.attempt() for job in pack])
         future.add_done_callback(lambda done: _call_soon(loop, lambda: self._came_back(pack, done)))
 
-    def _came_back(self, pack: list[_Job], done: Future[list[AttemptResult]]) -> None:
+    def _came_back(self, pack: list[Job], done: Future[list[AttemptResult]]) -> None:
         self._in_flight -= 1
         jobs = {job.accepted.request.id: job for job in pack}
         for name in jobs:
@@ -329,13 +297,13 @@ class Engine:
             for result in done.result():
                 job = jobs[result.id]
                 self._durations.setdefault(job.accepted.request.tool, Durations()).add(result.seconds)
-                self._returned.append(Finished(self._outcome(job, result), result.epoch))
+                self._returned.append(Finished(outcome_of(job, self.place, result), result.epoch))
         else:
             for job in reversed(pack):
                 self._lost(job, error)
         self._wake.set()
 
-    def _lost(self, job: _Job, error: BaseException) -> None:
+    def _lost(self, job: Job, error: BaseException) -> None:
         job.losses += 1
         if isinstance(error, LostError) and job.losses < self._max_attempts:
             logger.warning("%s was lost (%s); trying again", job.accepted.request.id, error)
@@ -346,7 +314,7 @@ class Engine:
         else:
             hint = "See the Director's logs in the run folder."
         info = ErrorInfo(type=type(error).__name__.removesuffix("Error"), message=str(error), hint=hint)
-        self._returned.append(self._ended(job, Status.FAILED, info))
+        self._returned.append(ended(job, self.place, Status.FAILED, info, self._clock()))
 
     async def _publish(self, entries: list[Entry], finished: list[Finished]) -> None:
         statuses = {item.outcome.id: item.outcome.status for item in finished}
@@ -362,50 +330,6 @@ class Engine:
     def _closed(self) -> tuple[Problem, ...]:
         why = self.failure or "this Director is draining"
         return (Problem("director", why, "Send the request to another Director or a new run"),)
-
-    def _ended(self, job: _Job, status: Status, error: ErrorInfo) -> Finished:
-        """An Outcome for a Request that no worker could finish."""
-        request = job.accepted.request
-        outcome = Outcome(
-            id=request.id,
-            key=job.accepted.key,
-            tool=request.tool,
-            tool_version=job.accepted.tool_version,
-            status=status,
-            inputs=request.inputs,
-            error=error,
-            director=self.index,
-            partition=self.partition.hostnames,
-            attempts=job.attempts,
-            submitted_at=job.accepted.submitted_at,
-            started_at=job.started_at,
-            finished_at=self._clock(),
-        )
-        return Finished(outcome, job.epoch)
-
-    def _outcome(self, job: _Job, result: AttemptResult) -> Outcome:
-        request = job.accepted.request
-        return Outcome(
-            id=request.id,
-            key=job.accepted.key,
-            tool=request.tool,
-            tool_version=job.accepted.tool_version,
-            status=result.status,
-            inputs=request.inputs,
-            result=result.result,
-            error=result.error,
-            director=self.index,
-            partition=self.partition.hostnames,
-            host=result.host,
-            worker=result.worker,
-            accelerator=result.accelerator,
-            attempts=job.attempts,
-            submitted_at=job.accepted.submitted_at,
-            started_at=result.started_at,
-            finished_at=result.finished_at,
-            artifacts=result.artifacts,
-            versions=result.versions,
-        )
 
     async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, functools.partial(work, *arguments))

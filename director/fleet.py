@@ -14,20 +14,15 @@ from typing import Any, Self
 
 from academy.exchange.client import UserExchangeClient
 from academy.identifier import AgentId
-from pydantic import ValidationError
 
-from director.agent import DirectorAgent
-from director.door import Problem, Refused, problems_of
-from director.exchange import LoopbackExchange, LoopbackTransport, exchange_factory
+from director.door import Problem, Refused
+from director.exchange import LoopbackExchange
 from director.launch import Launched, LocalSite, Site
-from director.link import DirectorLink, DirectorLost, window
-from director.pool_size import workers_per_node
+from director.link import DirectorLink, DirectorLost, seen, window
+from director.plan import Plan, plan
 from director.runfolder import RunFolder, RunRecord
-from director.spec import AllocationSpec, DirectorSpec, ExchangeSpec, PoolSpec, SharesSpec
 from director.staging import prepare
-from director.worker import versions
-from partitions.carve import Partition, Shares, by_size, by_weight, carve, even
-from partitions.local import local_allocation
+from director.starting import connect, start
 from simulations.records import Outcome, Request
 from simulations.tool import AnyTool, find_tools
 
@@ -125,75 +120,27 @@ class Fleet:
             Refused: If the nodes cannot be shared so, or the run folder is taken; nothing was started then.
             LaunchError: If a Director did not come up; all have been ended then.
         """
-        return _Launching(
-            lambda: cls._launch(
-                _folder(run_dir),
-                AllocationSpec(nodes=_checked("nodes", nodes)),
-                _shares(_checked("directors", directors), shares, sizes),
-                _pool(workers_per_node, threads_per_worker),
-                site or LocalSite(),
-                memory_ledger,
+
+        async def launching() -> Fleet:
+            what = plan(
+                directors=directors,
+                nodes=nodes,
+                shares=shares,
+                sizes=sizes,
+                workers_per_node=workers_per_node,
+                threads_per_worker=threads_per_worker,
             )
-        )
+            return await cls._launch(what, _folder(run_dir), site or LocalSite(), memory_ledger)
+
+        return _Launching(launching)
 
     @classmethod
-    async def _launch(
-        cls,
-        folder: RunFolder,
-        allocation: AllocationSpec,
-        shares: Shares,
-        pool: PoolSpec,
-        site: Site,
-        memory_ledger: bool,
-    ) -> Self:
-        partitions = _carved(allocation, shares)
-        agent_ids = [uuid.uuid4() for _ in partitions]
-        record = RunRecord(
-            run_id=uuid.uuid4().hex[:12],
-            created_at=datetime.now(UTC),
-            allocation=allocation,
-            shares=SharesSpec(kind=shares.kind, values=shares.values),
-            pool=pool,
-            partitions=[partition.hostnames for partition in partitions],
-            workers=[workers_per_node(partition, pool) * len(partition.nodes) for partition in partitions],
-            agent_ids=[str(agent_id) for agent_id in agent_ids],
-            versions=versions(("academy-py", "parsl", "openmm", "pydantic")),
-        )
+    async def _launch(cls, what: Plan, folder: RunFolder, site: Site, memory_ledger: bool) -> Self:
+        record = what.record()
         folder.create(record)
-        exchange = LoopbackExchange()
-        launched: list[Launched] = []
-        client: UserExchangeClient[Any] | None = None
-        try:
-            # The Directors start while the exchange does: all that they are told is known already.
-            for partition, agent_id in zip(partitions, agent_ids, strict=True):
-                spec = DirectorSpec(
-                    run_id=record.run_id,
-                    index=partition.index,
-                    agent_id=agent_id,
-                    run_folder=str(folder.path),
-                    allocation=allocation,
-                    shares=record.shares,
-                    exchange=exchange.spec,
-                    pool=pool,
-                    memory_ledger=memory_ledger,
-                )
-                launched.append(site.launch(spec))
-            exchange.start()
-            folder.write_exchange(exchange.spec)
-            client = await _client(exchange.spec)
-            transport = client._transport
-            assert isinstance(transport, LoopbackTransport)  # noqa: S101  (our factory makes no other)
-            for agent_id in agent_ids:
-                await transport.register_as(DirectorAgent, AgentId(uid=agent_id))
-            fleet = cls(folder, record, client)
-        except BaseException:
-            for director in launched:
-                director.kill()
-            if client is not None:
-                await client.close()
-            exchange.close()
-            raise
-        fleet._own(exchange, launched)
+        up = await start(record, folder, site, memory_ledger=memory_ledger)
+        fleet = cls(folder, record, up.client)
+        fleet._own(up.exchange, up.directors)
         try:
             await fleet._ready()
         except BaseException:
@@ -215,7 +162,7 @@ class Fleet:
         if spec is None:
             raise Refused([Problem("run", f"{folder.path} is not open", "Read it with `director outcomes`")])
         try:
-            client = await _client(spec)
+            client = await connect(spec)
         except OSError as error:
             raise DirectorLost(f"the exchange of {folder.path} does not answer; its client is gone") from error
         return cls(folder, record, client)
@@ -372,6 +319,7 @@ class Fleet:
 
     def _wait_for(self, request: Request) -> asyncio.Future[Outcome]:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(seen)
         self._waiting[request.id] = future
         return future
 
@@ -389,40 +337,3 @@ class Fleet:
 
 def _folder(run_dir: str | os.PathLike[str]) -> RunFolder:
     return RunFolder(Path(run_dir).resolve())
-
-
-async def _client(spec: ExchangeSpec) -> UserExchangeClient[Any]:
-    return await exchange_factory(spec).create_user_client(name="fleet")
-
-
-def _carved(allocation: AllocationSpec, shares: Shares) -> list[Partition]:
-    try:
-        return carve(local_allocation(allocation.nodes, sorted(os.sched_getaffinity(0))), shares)
-    except ValueError as error:
-        where, _, message = str(error).partition(": ")
-        raise Refused([Problem(where, message, "Correct directors, nodes or shares")]) from None
-
-
-def _pool(workers_per_node: int | None, threads_per_worker: int) -> PoolSpec:
-    try:
-        return PoolSpec(workers_per_node=workers_per_node, threads_per_worker=threads_per_worker)
-    except ValidationError as error:
-        raise Refused(problems_of(error, PoolSpec.model_fields, "")) from None
-
-
-def _checked(where: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise Refused([Problem(where, f"must be a whole number of at least 1, got {value!r}", "Correct it")])
-    return value
-
-
-def _shares(directors: int, weights: Sequence[float] | None, sizes: Sequence[int] | None) -> Shares:
-    given = weights if sizes is None else sizes
-    if weights is not None and sizes is not None:
-        raise Refused([Problem("shares", "weights and sizes were both given", "Give one of them")])
-    if given is not None and len(given) != directors:
-        message = f"{len(given)} entries for {directors} Directors"
-        raise Refused([Problem("shares", message, "Give one entry per Director")])
-    if sizes is not None:
-        return by_size(sizes)
-    return even(directors) if weights is None else by_weight(weights)

@@ -35,7 +35,9 @@ class History:
                 {
                     "director": index,
                     "partition": partition,
-                    "state": "closed",
+                    "state": "closed" if self.record.closed_at else "lost",
+                    "workers": self.record.workers[index],
+                    "workers_up": 0,
                     "queued": still_open,
                     "running": 0,
                     "finished": dict(Counter(outcome.status.value for outcome in mine)),

@@ -36,7 +36,7 @@ class DirectorProcess:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.spec = spec
         self.log = folder / "director.log"
-        with self.log.open("ab") as log:
+        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "director.process"],
                 stdin=subprocess.PIPE,

@@ -53,6 +53,12 @@ def window(rate_per_s: float, workers: int) -> int:
     return max(WINDOW_TASKS_PER_WORKER * workers, math.ceil(rate_per_s * WINDOW_S))
 
 
+def seen(future: asyncio.Future[Any]) -> None:
+    """Marks a future's error as seen: when a Director is lost, nobody may be waiting for it any more."""
+    if not future.cancelled():
+        future.exception()
+
+
 class Rate:
     """Outcomes per second over the last two seconds."""
 
@@ -166,6 +172,7 @@ class DirectorLink:
         self.outstanding.add(request.id)
         self._unacknowledged.add(acknowledged)
         acknowledged.add_done_callback(self._unacknowledged.discard)
+        acknowledged.add_done_callback(seen)
         self._outbox.append((request, acknowledged))
         self._mail.set()
         return acknowledged

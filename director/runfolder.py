@@ -55,7 +55,7 @@ class RunRecord(BaseModel):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths inside a run folder. All of it is readable by its owner only."""
+    """Paths inside a run folder. What is made in it is readable by its owner only."""
 
     path: Path
 
@@ -113,7 +113,8 @@ class RunFolder:
             raise Refused([Problem("run-dir", f"{self.path} {reason}", "Name a folder you may write to")]) from None
         self.inputs.mkdir(mode=0o700)
         for index in range(len(record.partitions)):
-            self.work(index).mkdir(parents=True, mode=0o700)
+            self.director(index).mkdir(mode=0o700)
+            self.work(index).mkdir(mode=0o700)
 
     def read(self) -> RunRecord:
         """Reads the run's record.

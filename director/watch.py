@@ -111,7 +111,9 @@ def status_view(document: Mapping[str, Any], *, elapsed_s: float) -> RenderableT
         elapsed_s: Time since the run began, or its whole time if it has ended, in s.
     """
     directors = document["directors"]
-    view = fleet_view(directors, total=0, elapsed_s=elapsed_s)
+    total = sum(director.get("queued", 0) + director.get("running", 0) for director in directors)
+    total += sum(sum(director.get("finished", {}).values()) for director in directors)
+    view = fleet_view(directors, total=total, elapsed_s=elapsed_s)
     state = "open" if document["open"] else "closed" if document["closed_at"] else "not open: its client is gone"
     parts: list[RenderableType] = [Text(f"run {document['run_id']} ({state})"), render(view, 0.0)]
     nodes = [node for director in directors for node in director.get("nodes", []) if node["state"] != "up"]

@@ -16,7 +16,7 @@ async def main() -> None:
     requests = sweep(
         "md",
         structure="ala10",
-        steps=2000,
+        steps=5000,
         report_interval_steps=100,
         temperature_k=[280, 300, 320, 340],
         seed=range(1, 5),

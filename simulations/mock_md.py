@@ -25,10 +25,10 @@ class MockRequest(BaseModel):
 class MockResult(BaseModel):
     """Where ``mock_md`` slept. There is no physics in it."""
 
-    mock: Literal[True] = True
-    host: str
-    worker: str
-    accelerator: str | None
+    mock: Literal[True] = Field(default=True, description="Always true: nothing was simulated.")
+    host: str = Field(description="Name of the node.")
+    worker: str = Field(description="Name of the worker process, host/rank.")
+    accelerator: str | None = Field(description="Name of the worker's accelerator, if it owns one.")
     slept_s: float = Field(description="How long it slept, in seconds.")
 
 

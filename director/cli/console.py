@@ -31,8 +31,14 @@ def emit(value: Any) -> None:
 
 
 @contextlib.contextmanager
-def endings(as_json: bool) -> Iterator[None]:
-    """Turns errors into a message on standard error and an exit code."""
+def endings(as_json: bool, *, refused: str = "refused", hint: str = "") -> Iterator[None]:
+    """Turns errors into a message on standard error and an exit code.
+
+    Args:
+        as_json: Whether the message is JSON.
+        refused: How to begin when input is refused.
+        hint: What to do when a run has failed.
+    """
     try:
         yield
     except Refused as refusal:
@@ -40,13 +46,7 @@ def endings(as_json: bool) -> Iterator[None]:
             typer.echo(json.dumps({"refused": [asdict(problem) for problem in refusal.problems]}), err=True)
         else:
             console = err_console()
-            count = len(refusal.problems)
-            console.print(
-                Text(
-                    f"refused: {count} problem{'s' if count > 1 else ''}; nothing was started",
-                    style="bold red",
-                )
-            )
+            console.print(Text(refused, style="bold red"))
             for problem in refusal.problems:
                 console.print(Text.assemble((problem.where, "bold"), f": {problem.message}"), soft_wrap=True)
                 console.print(Text(f"  → {problem.hint}", style="cyan"), soft_wrap=True)
@@ -58,5 +58,7 @@ def endings(as_json: bool) -> Iterator[None]:
         if as_json:
             typer.echo(json.dumps({"failed": {"type": type(error).__name__, "message": str(error)}}), err=True)
         else:
-            err_console().print(Text(f"the run failed: {error}", style="bold red"), soft_wrap=True)
+            err_console().print(Text(f"failed: {error}", style="bold red"), soft_wrap=True)
+            if hint:
+                err_console().print(Text(f"  → {hint}", style="cyan"), soft_wrap=True)
         raise typer.Exit(RUN_FAILED) from None

@@ -29,10 +29,11 @@ def run(
     report: Annotated[bool, typer.Option(help="Write report.html into the run folder.")] = True,
 ) -> None:
     """Launch Directors on this machine, run a batch on them, and show the Outcomes as they complete."""
-    with endings(as_json):
+    folder = run_dir or Path("runs") / f"{batch.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    hint = f"What was done: director status {folder}, director outcomes {folder}"
+    with endings(as_json, refused="refused; nothing was started", hint=hint):
         tools = find_tools()
         what = read_batch(batch, tools)
-        folder = run_dir or Path("runs") / f"{batch.stem}-{datetime.now():%Y%m%d-%H%M%S}"
         outcomes = asyncio.run(_run(what, folder, as_json))
         if report:
             from director.report import report_run

@@ -66,7 +66,6 @@ def write_report(run_folder: Path, run: RunSummaryInput, outcomes: Sequence[Outc
             stream.write(page.encode("utf-8", "backslashreplace"))
             stream.flush()
             os.fsync(stream.fileno())
-        partial.chmod(0o644)
         partial.replace(target)
     except BaseException:
         with suppress(OSError):

@@ -1,17 +1,16 @@
-"""A Director's durable record of Requests and Outcomes."""
+"""The Ledger on disk."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
-from simulations.records import Outcome, Request
+from director.ledger.protocol import Accepted, Entry, Finished, Started, Turned
+from simulations.records import Request
 
 SCHEMA_VERSION = 1
 
@@ -31,111 +30,6 @@ CREATE TABLE attempts (
 ) WITHOUT ROWID;
 CREATE TABLE outcomes (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
 """
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """A Request as it was journaled.
-
-    Attributes:
-        request: The Request, inputs complete.
-        key: Its key.
-        tool_version: Version of its Tool.
-        submitted_at: When it was accepted (UTC).
-        epoch: Epoch of its latest attempt.
-        attempts: How often it has been started.
-    """
-
-    request: Request
-    key: str
-    tool_version: str
-    submitted_at: datetime
-    epoch: int = 0
-    attempts: int = 0
-
-
-@dataclass(frozen=True)
-class Started:
-    """An attempt that is about to begin."""
-
-    id: str
-    epoch: int
-    at: datetime
-
-
-@dataclass(frozen=True)
-class Finished:
-    """An Outcome, and the epoch of the attempt that made it."""
-
-    outcome: Outcome
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An Outcome in the order in which Outcomes were journaled, as JSON."""
-
-    seq: int
-    id: str
-    body: str
-
-
-@dataclass(frozen=True)
-class Turned:
-    """What counted of a turn.
-
-    Attributes:
-        accepted: Ids of the Requests that were not known before.
-        finished: The Outcomes that counted.
-    """
-
-    accepted: set[str]
-    finished: list[Entry]
-
-
-class Ledger(Protocol):
-    """What a Director remembers. When a method returns, what it wrote survives the end of the process.
-
-    Methods block on the disk. One thread calls them, one at a time.
-    """
-
-    def turn(
-        self,
-        accepted: Sequence[Accepted] = (),
-        started: Sequence[Started] = (),
-        finished: Sequence[Finished] = (),
-    ) -> Turned:
-        """Journals Requests, attempts and Outcomes in one step, in this order.
-
-        Args:
-            accepted: Requests. One whose id is known is left as it is.
-            started: Attempts; a later epoch makes every earlier attempt of the Request stale.
-            finished: Outcomes. One whose epoch is stale, or whose Request has an Outcome, is ignored.
-
-        Returns:
-            What counted.
-        """
-        ...
-
-    def known(self, ids: Sequence[str]) -> set[str]:
-        """Those of these ids that were ever accepted."""
-        ...
-
-    def page(self, after: int, limit: int) -> list[Entry]:
-        """Outcomes with a sequence number greater than ``after``, oldest first."""
-        ...
-
-    def take_up(self) -> list[Accepted]:
-        """Begins a Director's life: Requests without an Outcome, in the order in which they were accepted.
-
-        An attempt is journaled at the first turn after it was handed to the pool, so the life before may have begun
-        one of each that is not here. Every open Request therefore gets a new epoch.
-        """
-        ...
-
-    def close(self) -> None:
-        """Releases the ledger. May be called twice."""
-        ...
 
 
 class SqliteLedger:
@@ -240,61 +134,6 @@ class SqliteLedger:
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
-
-
-class MemoryLedger:
-    """A Ledger that forgets: for tests and benchmarks."""
-
-    def __init__(self) -> None:
-        self._accepted: dict[str, Accepted] = {}
-        self._epochs: dict[str, int] = {}
-        self._attempts: Counter[str] = Counter()
-        self._entries: list[Entry] = []
-        self._done: set[str] = set()
-
-    def known(self, ids: Sequence[str]) -> set[str]:
-        """See `Ledger.known`."""
-        return set(ids) & self._accepted.keys()
-
-    def turn(
-        self,
-        accepted: Sequence[Accepted] = (),
-        started: Sequence[Started] = (),
-        finished: Sequence[Finished] = (),
-    ) -> Turned:
-        """See `Ledger.turn`."""
-        fresh = {item.request.id for item in accepted} - self._accepted.keys()
-        for item in accepted:
-            self._accepted.setdefault(item.request.id, item)
-            self._epochs.setdefault(item.request.id, 0)
-        for attempt in started:
-            self._epochs[attempt.id] = max(self._epochs.get(attempt.id, 0), attempt.epoch)
-            self._attempts[attempt.id] += 1
-        counted = []
-        for end in finished:
-            name = end.outcome.id
-            if name not in self._done and self._epochs.get(name) == end.epoch:
-                self._done.add(name)
-                counted.append(Entry(len(self._entries) + 1, name, end.outcome.model_dump_json()))
-                self._entries.append(counted[-1])
-        return Turned(fresh, counted)
-
-    def page(self, after: int, limit: int) -> list[Entry]:
-        """See `Ledger.page`."""
-        return self._entries[after : after + limit]
-
-    def take_up(self) -> list[Accepted]:
-        """See `Ledger.take_up`."""
-        still_open = [name for name in self._accepted if name not in self._done]
-        for name in still_open:
-            self._epochs[name] += 1
-        return [
-            replace(self._accepted[name], epoch=self._epochs[name], attempts=self._attempts[name])
-            for name in still_open
-        ]
-
-    def close(self) -> None:
-        """See `Ledger.close`."""
 
 
 @dataclass(frozen=True)
