@@ -201,14 +201,15 @@ class Fleet:
         await asyncio.gather(*(link.close() for link in self.links))
         for director in self._directors:
             director.let_go()
-        with contextlib.suppress(Exception):  # the exchange may be gone already, and with it our mailbox
-            await self._client.close()
         ends = [asyncio.wrap_future(director.ended) for director in self._directors]
         if ends:
             _, late = await asyncio.wait(ends, timeout=CLOSE_TIMEOUT_S)
             for director in self._directors if late else []:
                 director.kill()
             await asyncio.gather(*ends)
+        # Last, since the Directors' last answers still go to this client's mailbox.
+        with contextlib.suppress(Exception):  # the exchange may be gone already, and with it our mailbox
+            await self._client.close()
         for link in self.links:
             link.mark_lost("the Fleet was closed")
         if self._exchange is not None:

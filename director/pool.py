@@ -25,6 +25,7 @@ from director.warm import WarmInterchange
 from director.worker import run_attempts
 from partitions.blocks import PartitionProvider, ProcessStarter
 from partitions.carve import Partition
+from partitions.watch_pool import watched
 from simulations.workspace import STOP_FILE
 
 logger = logging.getLogger(__name__)
@@ -33,11 +34,12 @@ HEARTBEAT_PERIOD_S = 2
 HEARTBEAT_THRESHOLD_S = 6
 SUPERVISE_PERIOD_S = 0.5
 POLL_PERIOD_S = 1.0
+CLEANUP_S = 2.0
 SHORT_LIFE_S = 60
 MAX_SHORT_LIVES = 3
 
 _WORKER_POOL = (
-    shlex.join([sys.executable, "-m", "parsl.executors.high_throughput.process_worker_pool"])
+    shlex.join(watched([sys.executable, "-m", "parsl.executors.high_throughput.process_worker_pool"]))
     + " {debug} {max_workers_per_node} -a {addresses} -p {prefetch_capacity} -c {cores_per_worker} -m {mem_per_worker}"
     " --poll {poll_period} --port={worker_port} --cert_dir '{cert_dir}' --logdir='{logdir}' --logconf={logconf}"
     " --block_id={{block_id}} --hb_period={heartbeat_period} {address_probe_timeout_string}"
@@ -251,9 +253,12 @@ class ParslPool:
         if self._supervisor.is_alive():
             self._supervisor.join()
         self._provider.cancel_all()
-        self._interchange.close()
         if self._kernel is not None:
-            self._kernel.cleanup()
+            # Parsl waits for answers of its interchange, which may be gone, without an end.
+            cleanup = threading.Thread(target=self._kernel.cleanup, name="parsl-cleanup", daemon=True)
+            cleanup.start()
+            cleanup.join(CLEANUP_S)
+        self._interchange.close()
 
     def _supervise(self) -> None:
         """Starts a block where one has ended; gives up a node after a few short lives, and the pool with the last."""

@@ -123,29 +123,33 @@ def test_when_client_and_directors_are_killed_together_nothing_remains(client):
     wait_until(lambda: gone(everything), 5, "the end of all processes")
 
 
-async def test_a_worker_that_is_killed_is_replaced_and_its_request_ends_ok(tmp_path):
+@pytest.mark.parametrize("which", [0, 1], ids=["the pool's helper", "a worker"])
+async def test_a_process_of_a_worker_pool_that_is_killed_is_replaced_and_its_request_ends_ok(tmp_path, which):
     folder = tmp_path / "run"
-    async with Fleet.launch(nodes=2, run_dir=folder, workers_per_node=1) as fleet:
-        requests = sweep("mock_md", duration_s=1.0, seed=range(8))
-        stream = fleet.map(requests)
+    async with Fleet.launch(nodes=1, run_dir=folder, workers_per_node=1) as fleet:
+        stream = fleet.map(sweep("mock_md", duration_s=1.0, seed=range(5)))
         outcomes = [await anext(stream)]
-        workers = named(members(folder), "spawn_main")
-        assert workers
-        os.kill(workers[0], signal.SIGKILL)
+        # A worker pool starts its helper first, then its worker.
+        children = named(members(folder), "spawn_main")
+        assert len(children) == 2
+        os.kill(children[which], signal.SIGKILL)
         outcomes += [outcome async for outcome in stream]
     assert {outcome.status for outcome in outcomes} == {"ok"}
-    assert len({outcome.id for outcome in outcomes}) == 8
+    assert len({outcome.id for outcome in outcomes}) == 5
     assert max(outcome.attempts for outcome in outcomes) >= 2
 
 
-async def test_a_worker_pool_that_is_killed_is_replaced_and_its_requests_end_ok(tmp_path):
+@pytest.mark.parametrize("which", [0, 1], ids=["its watch", "the pool itself"])
+async def test_a_worker_pool_that_is_killed_is_replaced_and_its_requests_end_ok(tmp_path, which):
     folder = tmp_path / "run"
     async with Fleet.launch(nodes=2, run_dir=folder, workers_per_node=1) as fleet:
         stream = fleet.map(sweep("mock_md", duration_s=1.0, seed=range(8)))
         outcomes = [await anext(stream)]
-        pools = named(members(folder), "process_worker_pool")
-        assert len(pools) == 2
-        os.kill(pools[0], signal.SIGKILL)
+        both = named(members(folder), "process_worker_pool")
+        watches = named(set(both), "watch_pool")
+        assert (len(both), len(watches)) == (4, 2)
+        pools = [pid for pid in both if pid not in watches]
+        os.kill((watches, pools)[which][0], signal.SIGKILL)
         outcomes += [outcome async for outcome in stream]
         hosts = {outcome.host for outcome in outcomes}
     assert {outcome.status for outcome in outcomes} == {"ok"}
