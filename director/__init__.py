@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from director.report import report_run
     from director.requests import sweep
     from director.spec import DirectorSpec
-    from director.watch import watch
+    from director.watching import watch
     from simulations.records import Outcome, Request
 
 _HOMES = {
@@ -31,7 +31,7 @@ _HOMES = {
     "report_run": "director.report",
     "run_director": "director.launch",
     "sweep": "director.requests",
-    "watch": "director.watch",
+    "watch": "director.watching",
 }
 
 __all__ = [

@@ -59,7 +59,7 @@ def status(run: RunArgument, as_json: JsonOption = False) -> None:
         if as_json:
             emit(document)
         else:
-            from director.watch import status_view
+            from director.watching import status_view
 
             ended = history.record.closed_at or datetime.now(UTC)
             elapsed_s = (ended - history.record.created_at).total_seconds()

@@ -46,7 +46,7 @@ def run(
 async def _run(what: Batch, folder: Path, as_json: bool) -> list[Outcome]:
     from director.fleet import Fleet
     from director.live import outcome_table
-    from director.watch import watch
+    from director.watching import watch
 
     outcomes = []
     console = err_console()
