@@ -1,0 +1,69 @@
+"""Launching one Director by its spec alone, as every Site does."""
+
+import asyncio
+import json
+import stat
+import uuid
+
+import pytest
+from academy.handle import Handle
+from academy.identifier import AgentId
+from academy.serialize import SerializationStrategy
+
+from director import DirectorSpec, run_director
+from director.agent import DirectorAgent
+from director.exchange import LoopbackExchange
+from director.plan import director_specs, plan
+from director.runfolder import RunFolder
+from director.starting import connect
+
+
+@pytest.fixture
+def exchange():
+    made = LoopbackExchange().start()
+    yield made
+    made.close()
+
+
+async def test_a_director_runs_from_json_until_it_is_closed(tmp_path, exchange):
+    record = plan(directors=2, nodes=2, shares=None, sizes=None, workers_per_node=1, threads_per_worker=2).record()
+    folder = RunFolder(tmp_path / "run")
+    folder.create(record)
+    spec = director_specs(record, str(folder.path), exchange.spec, memory_ledger=False)[1]
+    text = spec.model_dump_json()
+    assert DirectorSpec.model_validate_json(text) == spec
+
+    client = await connect(exchange.spec)
+    agent_id = AgentId(uid=uuid.UUID(record.agent_ids[1]))
+    await client._transport.register_as(DirectorAgent, agent_id)
+    running = asyncio.create_task(asyncio.to_thread(run_director, text))
+    handle = Handle(agent_id, exchange=client, ignore_context=True, request_serializer=SerializationStrategy.JSON)
+    outcome = await handle.action("run", "md", {"structure": "alanine-dipeptide", "steps": 10, "platform": "CPU"})
+    await handle.action("close")
+    async with asyncio.timeout(10):
+        summary = await running
+    await client.close()
+
+    assert summary == {"director": 1, "ok": True, "reason": "closed by its client"}
+    assert (outcome["status"], outcome["partition"], outcome["host"]) == ("ok", ["local-1"], "local-1")
+    assert outcome["result"]["threads"] == 2
+    # Parsl's traffic is encrypted, and the keys are the owner's alone.
+    keys = list(folder.director(1).rglob("*.key_secret"))
+    assert keys
+    assert all(stat.S_IMODE(key.stat().st_mode) == 0o600 for key in keys)
+    assert exchange.spec.token.get_secret_value() not in (folder.director(1) / "director.log").read_text()
+
+
+@pytest.mark.parametrize("text", ["{}", '{"run_id": 1}', "no json"])
+def test_a_spec_that_is_not_one_is_refused(text):
+    with pytest.raises(ValueError, match="validation error"):
+        run_director(text)
+
+
+def test_a_director_whose_spec_cannot_be_met_says_why(tmp_path, exchange):
+    record = plan(directors=1, nodes=1, shares=None, sizes=None, workers_per_node=1, threads_per_worker=1).record()
+    (spec,) = director_specs(record, str(tmp_path / "run"), exchange.spec, memory_ledger=True)
+    broken = json.loads(spec.model_dump_json()) | {"shares": {"kind": "size", "values": [7]}}
+    summary = run_director(broken)
+    assert summary["ok"] is False
+    assert "add up to 7" in summary["error"]
