@@ -105,6 +105,7 @@ class Engine:
         self._incoming: list[_Incoming] = []
         self._started: list[Started] = []
         self._returned: list[Finished] = []
+        self._again: list[Job] = []
         self._finished: Counter[str] = Counter()
         self._durations: dict[str, Durations] = {}
         self._tail: deque[Entry] = deque(maxlen=TAIL)
@@ -119,6 +120,7 @@ class Engine:
 
     async def start(self) -> None:
         """Takes up what is open in the ledger and begins to turn. The pool has been started."""
+        self.last_seq = await self._on_disk(self._ledger.last)
         for accepted in await self._on_disk(self._ledger.take_up):
             self._queue.append(Job(accepted, accepted.epoch, accepted.attempts))
         self._wake.set()
@@ -173,7 +175,9 @@ class Engine:
         if self.last_seq <= after and wait_s > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s), self._published:
-                    await self._published.wait_for(lambda: self.last_seq > after)
+                    await self._published.wait_for(lambda: self.last_seq > after or bool(self.failure))
+        if self.last_seq <= after:
+            return []
         if self._tail and self._tail[0].seq <= after + 1:
             return [entry for entry in self._tail if entry.seq > after][:limit]
         return await self._on_disk(self._ledger.page, after, limit)
@@ -201,24 +205,20 @@ class Engine:
             ``finished`` or ``unknown``.
         """
         wanted = set(ids)
-        known = await self._on_disk(self._ledger.known, list(wanted))
-        answers = {name: "finished" if name in known else "unknown" for name in wanted}
+        answers = dict.fromkeys(wanted, "unknown")
+        # What is queued or running changes at every await, so both are looked at before the first one.
+        for job in [job for job in self._queue if job.accepted.request.id in wanted]:
+            self._queue.remove(job)
+            error = ErrorInfo(type="Cancelled", message="cancelled before it began", hint="Submit it again to run it.")
+            self._returned.append(ended(job, self.place, Status.CANCELLED, error, self._clock()))
+            answers[job.accepted.request.id] = "cancelled"
         running = [name for name in wanted if name in self._running]
         answers.update(dict.fromkeys(running, "stopping"))
+        self._wake.set()
         if running:
             await asyncio.get_running_loop().run_in_executor(None, self.pool.stop, running)
-        kept: deque[Job] = deque()
-        for job in self._queue:
-            if job.accepted.request.id in wanted:
-                answers[job.accepted.request.id] = "cancelled"
-                error = ErrorInfo(
-                    type="Cancelled", message="cancelled before it began", hint="Submit it again to run it."
-                )
-                self._returned.append(ended(job, self.place, Status.CANCELLED, error, self._clock()))
-            else:
-                kept.append(job)
-        self._queue = kept
-        self._wake.set()
+        rest = [name for name in wanted if answers[name] == "unknown"]
+        answers.update(dict.fromkeys(await self._on_disk(self._ledger.known, rest), "finished"))
         return answers
 
     def counts(self) -> Counts:
@@ -252,6 +252,8 @@ class Engine:
                 # What is not on disk must not be known outside, so nothing more is accepted, started or published.
                 logger.exception("the Director cannot go on")
                 self.failure = f"the Director cannot go on: {type(error).__name__}: {error}"
+                async with self._published:
+                    self._published.notify_all()
                 return
             finally:
                 _settle(incoming + (self._incoming if self.failure else []), journaled=False)
@@ -259,6 +261,7 @@ class Engine:
     async def _turn(self, incoming: list[_Incoming]) -> None:
         started, self._started = self._started, []
         finished, self._returned = self._returned, []
+        again, self._again = self._again, []
         if incoming or started or finished:
             accepted: dict[str, Accepted] = {}
             for item in incoming:
@@ -268,6 +271,12 @@ class Engine:
             _settle(incoming, journaled=True)
             if turned.finished:
                 await self._publish(turned.finished, finished)
+        # Only now, so that two attempts of a Request are never both unknown to the ledger; see `Ledger.take_up`.
+        self._queue.extendleft(reversed(again))
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Hands over what may start. It does not wait for the disk: a slow one delays answers, not workers."""
         budget = free_tasks(self.pool.workers, self._in_flight)
         for pack in take_packs(self._queue, self._durations, workers=self.pool.workers, budget=budget):
             self._hand_over(pack)
@@ -299,15 +308,17 @@ class Engine:
                 self._durations.setdefault(job.accepted.request.tool, Durations()).add(result.seconds)
                 self._returned.append(Finished(outcome_of(job, self.place, result), result.epoch))
         else:
-            for job in reversed(pack):
+            for job in pack:
                 self._lost(job, error)
+        if not self.failure:
+            self._dispatch()
         self._wake.set()
 
     def _lost(self, job: Job, error: BaseException) -> None:
         job.losses += 1
         if isinstance(error, LostError) and job.losses < self._max_attempts:
             logger.warning("%s was lost (%s); trying again", job.accepted.request.id, error)
-            self._queue.appendleft(job)
+            self._again.append(job)
             return
         if isinstance(error, LostError):
             hint = f"It was tried {job.losses} times. If others run well, it ends its worker: look at its memory use."

@@ -50,6 +50,10 @@ class MemoryLedger:
         """See `Ledger.page`."""
         return self._entries[after : after + limit]
 
+    def last(self) -> int:
+        """See `Ledger.last`."""
+        return len(self._entries)
+
     def take_up(self) -> list[Accepted]:
         """See `Ledger.take_up`."""
         still_open = [name for name in self._accepted if name not in self._done]

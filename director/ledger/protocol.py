@@ -102,6 +102,10 @@ class Ledger(Protocol):
         """Outcomes with a sequence number greater than ``after``, oldest first."""
         ...
 
+    def last(self) -> int:
+        """Sequence number of the latest Outcome; 0 before the first."""
+        ...
+
     def take_up(self) -> list[Accepted]:
         """Begins a Director's life: Requests without an Outcome, in the order in which they were accepted.
 

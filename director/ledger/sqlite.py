@@ -65,7 +65,7 @@ class SqliteLedger:
         """See `Ledger.turn`."""
         ids = [item.request.id for item in accepted]
         fresh = set(ids) - self.known(ids) if ids else set()
-        last = self._last()
+        last = self.last()
         self._write(
             [
                 (
@@ -121,7 +121,8 @@ class SqliteLedger:
             self._closed = True
             self._db.close()
 
-    def _last(self) -> int:
+    def last(self) -> int:
+        """See `Ledger.last`."""
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM outcomes").fetchone()[0])
 
     def _write(self, statements: list[tuple[str, list[tuple[object, ...]]]]) -> None:

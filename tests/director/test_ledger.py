@@ -207,6 +207,10 @@ class LedgersAgree(RuleBasedStateMachine):
             assert item.epoch == self.epochs[item.request.id]
 
     @invariant()
+    def the_last_number_is_that_of_the_last_outcome(self):
+        assert self.both("last") == len(self.done)
+
+    @invariant()
     def every_outcome_is_the_first_and_stays(self):
         assert {entry.id: entry.body for entry in self.both("page", 0, 100)} == self.done
 
