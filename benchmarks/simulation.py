@@ -20,7 +20,7 @@ from simulations.workspace import Resources, Workspace
 STRUCTURE = Path(__file__).parent.parent / "simulations" / "structures" / "ala10.pdb"
 LONG_STEPS = 30_000
 REPORT_STEPS = 1_000
-ROUNDS = 3
+ROUNDS = 5
 SHORT_STEPS = 200
 SHORTS = 50
 

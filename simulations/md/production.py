@@ -19,7 +19,7 @@ from simulations.md.start import Start
 from simulations.workspace import Workspace
 
 HOUSEKEEPING_S = 1.0
-CHECK_SHARE = 0.01
+CHECK_SHARE = 0.003
 """Part of the time that may be spent on looking whether coordinates are finite."""
 STRIDE_LEAST = 10
 STRIDE_MOST = 1000
