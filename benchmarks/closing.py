@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks.table import Row
-from partitions.guard import session_members
+from partitions.guard import marked
 
 BAR_S = 5.0
 CLIENT = """
@@ -20,7 +20,7 @@ async def main():
     async with Fleet.launch(directors=2, nodes=4, run_dir=sys.argv[1], workers_per_node=1) as fleet:
         stream = fleet.map(sweep("mock_md", duration_s=0.3, seed=range(400)))
         await anext(stream)
-        print(*[director.pid for director in fleet._directors], flush=True)
+        print(*[f"{director.pid}:{director.mark}" for director in fleet._directors], flush=True)
         await asyncio.to_thread(sys.stdin.readline)
 asyncio.run(main())
 """
@@ -36,8 +36,9 @@ def closing(folder: Path) -> list[Row]:
         )
         assert client.stdin
         assert client.stdout
-        directors = [int(word) for word in client.stdout.readline().split()]
-        count = sum(len(session_members(director)) for director in directors)
+        words = [word.split(":") for word in client.stdout.readline().split()]
+        directors, marks = [int(pid) for pid, _ in words], [mark for _, mark in words]
+        count = sum(len(marked(mark)) for mark in marks)
         begin = time.perf_counter()
         if how == "close":
             client.stdin.write("\n")
@@ -47,7 +48,7 @@ def closing(folder: Path) -> list[Row]:
         else:
             for director in directors:
                 os.kill(director, signal.SIGKILL)
-        while any(session_members(director) for director in directors):
+        while any(marked(mark) for mark in marks):
             time.sleep(0.01)
         seconds = time.perf_counter() - begin
         client.kill()

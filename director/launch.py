@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from director.runfolder import RunFolder
 from director.spec import DirectorSpec
+from partitions.guard import mark_environment, new_mark
 
 LOG_TAIL_LINES = 15
 
@@ -28,6 +29,7 @@ class DirectorProcess:
         environment: Its environment; None: that of this process.
 
     Attributes:
+        mark: What the Director and all that it starts carry in their environment.
         ended: Done when the process has ended, with the Director's summary. It never holds an exception.
     """
 
@@ -35,6 +37,7 @@ class DirectorProcess:
         folder = RunFolder(Path(spec.run_folder)).director(spec.index)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.spec = spec
+        self.mark = new_mark()
         self.log = folder / "director.log"
         with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             self._process = subprocess.Popen(
@@ -42,8 +45,9 @@ class DirectorProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment,
-                start_new_session=True,
+                env={**(os.environ if environment is None else environment), **mark_environment(self.mark)},
+                # Out of reach of a terminal's Ctrl-C, which is for the client; see `partitions.guard` on sessions.
+                process_group=0,
             )
         with contextlib.suppress(BrokenPipeError):  # it ended at once: its log says why
             self._lifeline.write(spec.model_dump_json().encode() + b"\n")
@@ -53,7 +57,7 @@ class DirectorProcess:
 
     @property
     def pid(self) -> int:
-        """The process's id, which is that of its session too."""
+        """The process's id."""
         return self._process.pid
 
     @property

@@ -31,14 +31,13 @@ from simulations.workspace import STOP_FILE
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_PERIOD_S = 2
-HEARTBEAT_THRESHOLD_S = 6
-# Messages wake Parsl's processes at once; in between they look this often. Its default of 10 ms costs 1 % of a core each.
+HEARTBEAT_THRESHOLD_S = 8
+# Messages wake Parsl's processes at once; in between they look this often. The default, 10 ms, costs 1 % of a core.
 EXECUTOR_POLL_MS = 100
 SUPERVISE_PERIOD_S = 0.5
 POLL_PERIOD_S = 1.0
 CLEANUP_S = 2.0
-SHORT_LIFE_S = 60
-MAX_SHORT_LIVES = 3
+MAX_STILLBORN = 3
 
 _WORKER_POOL = (
     shlex.join(watched([sys.executable, "-m", "parsl.executors.high_throughput.process_worker_pool"]))
@@ -230,23 +229,25 @@ class ParslPool:
         """See `Pool.nodes`."""
         if self._kernel is None or self._stop.is_set():
             return [NodeState(name, "starting") for name in self._partition.hostnames]
-        connected = {
-            str(self._executor.blocks_to_job_id.get(manager["block_id"], "")).rpartition(".")[0]: manager[
-                "worker_count"
-            ]
-            for manager in self._executor.connected_managers()
-            if manager["active"]
-        }
+        workers = {job_id.rpartition(".")[0]: count for job_id, count in self._connected().items()}
         failures = self._provider.failures()
         states = []
         for name in self._partition.hostnames:
             if name in failures:
                 states.append(NodeState(name, "lost", reason=failures[name].reason))
-            elif name in connected:
-                states.append(NodeState(name, "up", workers=connected[name]))
+            elif name in workers:
+                states.append(NodeState(name, "up", workers=workers[name]))
             else:
                 states.append(NodeState(name, "starting"))
         return states
+
+    def _connected(self) -> dict[str, int]:
+        """Job ids of the blocks whose worker pools are connected, each with its number of workers."""
+        return {
+            self._executor.blocks_to_job_id[manager["block_id"]]: manager["worker_count"]
+            for manager in self._executor.connected_managers()
+            if manager["active"] and manager["block_id"] in self._executor.blocks_to_job_id
+        }
 
     def close(self) -> None:
         """See `Pool.close`."""
@@ -254,7 +255,7 @@ class ParslPool:
             return
         self._stop.set()
         if self._supervisor.is_alive():
-            self._supervisor.join()
+            self._supervisor.join(CLEANUP_S)
         self._provider.cancel_all()
         if self._kernel is not None:
             # Parsl waits for answers of its interchange, which may be gone, without an end.
@@ -264,28 +265,33 @@ class ParslPool:
         self._interchange.close()
 
     def _supervise(self) -> None:
-        """Starts a block where one has ended; gives up a node after a few short lives, and the pool with the last."""
-        short_lives: dict[str, int] = {}
+        """Starts a block where one has ended. Gives up nodes whose blocks never connect, and with the last the pool."""
+        stillborn: dict[str, int] = {}
+        connected: set[str] = set()
         hopeless: dict[str, str] = {}
         while not self._stop.wait(SUPERVISE_PERIOD_S):
+            if not self._interchange.alive:
+                self._give_up("Parsl's interchange has ended")
+                return
+            connected |= self._connected().keys()
             for name, failure in self._provider.failures().items():
                 if name in hopeless:
                     continue
-                short_lives[name] = short_lives.get(name, 0) + 1 if failure.lived_s < SHORT_LIFE_S else 0
-                if short_lives[name] < MAX_SHORT_LIVES:
+                stillborn[name] = 0 if failure.job_id in connected else stillborn.get(name, 0) + 1
+                if stillborn[name] < MAX_STILLBORN:
                     logger.warning("worker pool on %s ended (%s); starting it again", name, failure.reason)
                     self._executor.scale_out_facade(1)
                 else:
                     logger.error("worker pool on %s ended again (%s); giving the node up", name, failure.reason)
                     hopeless[name] = failure.reason
             if len(hopeless) == len(self._partition.nodes):
-                self._give_up(hopeless)
+                listed = "; ".join(f"{name}: {reason}" for name, reason in hopeless.items())
+                self._give_up(f"no worker could be kept running on any node of the Partition ({listed})")
                 return
 
-    def _give_up(self, reasons: Mapping[str, str]) -> None:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    def _give_up(self, reason: str) -> None:
         with self._lock:
-            self._broken = f"no worker could be kept running on any node of the Partition ({listed})"
+            self._broken = reason
             pending, self._pending = list(self._pending), set()
         for future in pending:
-            future.set_exception(NoWorkersError(self._broken))
+            future.set_exception(NoWorkersError(reason))

@@ -24,7 +24,7 @@ from director.spec import DirectorSpec
 from director.warm import WarmInterchange
 from partitions.allocation import Allocation
 from partitions.carve import Partition, Shares, carve
-from partitions.guard import Guard, end_session
+from partitions.guard import Guard, end_marked
 from partitions.local import local_allocation
 from simulations.tool import find_tools
 
@@ -228,13 +228,13 @@ def main() -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
     os.umask(0o077)
-    guard = Guard()
+    guard = Guard(os.environ)
     try:
         summary = asyncio.run(direct(spec)) | {"ok": True}
     except Exception as error:
         logger.exception("Director %d ended with an error", spec.index)
         summary = {"director": spec.index, "ok": False, "error": f"{type(error).__name__}: {error}"}
-    end_session(guard.session, spare=os.getpid())
+    end_marked(guard.mark, spare=os.getpid())
     guard.release()
     os.write(answer, json.dumps(summary).encode() + b"\n")
     # Parsl's threads may still wait for what is gone.

@@ -40,6 +40,11 @@ class WarmInterchange:
             os.close(reading)
         self.command = ["/bin/sh", "-c", 'exec cat > "$0"', str(pipe)]
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """Ends the interchange. May be called twice."""
         if self._process.poll() is None:

@@ -12,9 +12,8 @@ import shlex
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -81,12 +80,12 @@ class Failure:
     """How a block ended.
 
     Attributes:
+        job_id: The block's job id.
         reason: Exit code, and the end of its output.
-        lived_s: How long it ran.
     """
 
+    job_id: str
     reason: str
-    lived_s: float
 
 
 @dataclass
@@ -94,8 +93,6 @@ class _Block:
     node: Node
     process: subprocess.Popen[bytes]
     log: Path
-    started_at: float = field(default_factory=time.monotonic)
-    ended_at: float | None = None
     cancelled: bool = False
 
 
@@ -165,8 +162,7 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
             self._log_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             log = self._log_folder / f"block-{job_id}.log"
             with log.open("wb") as output:
-                # A process group of its own, so that one block can be ended; the session stays the Director's,
-                # so that its guard finds it.
+                # A process group of its own, so that one block can be ended.
                 process = subprocess.Popen(
                     ours.arguments,
                     env=ours.environment,
@@ -219,11 +215,10 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
     def failures(self) -> dict[str, Failure]:
         """For each node whose latest block ended by itself: how."""
         with self._lock:
-            latest = {block.node.hostname: block for block in self._blocks.values()}
-            found = {}
-            for host, block in latest.items():
-                status = self._status(block)
-                if status.state == JobState.FAILED:
-                    block.ended_at = block.ended_at or time.monotonic()
-                    found[host] = Failure(str(status.message), block.ended_at - block.started_at)
-        return found
+            latest = {block.node.hostname: (job_id, block) for job_id, block in self._blocks.items()}
+            statuses = {host: (job_id, self._status(block)) for host, (job_id, block) in latest.items()}
+        return {
+            host: Failure(job_id, str(status.message))
+            for host, (job_id, status) in statuses.items()
+            if status.state == JobState.FAILED
+        }

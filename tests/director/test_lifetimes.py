@@ -12,6 +12,7 @@ import pytest
 from director import Fleet, sweep
 from director.history import read_history
 from director.runfolder import RunFolder
+from partitions.guard import MARK_VARIABLE, marked
 from tests.helpers import alive, processes_naming, wait_until
 
 CLIENT = """
@@ -29,18 +30,18 @@ asyncio.run(main())
 
 
 def members(folder: Path) -> set[int]:
-    """Every process of a run: those that name its folder, and all that share a session with one that does."""
-    found = set(processes_naming(str(folder)))
-    sessions = {os.getsid(pid) for pid in found if alive(pid)} - {os.getsid(0)}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if stat[0] not in "ZX" and int(stat[3]) in sessions:
-                found.add(int(entry.name))
-    return found - {os.getpid()}
+    """Every process of a run: those that name its folder, and all that carry the same mark as one that does."""
+    named_ones = set(processes_naming(str(folder)))
+    marks = {mark for pid in named_ones if (mark := mark_of(pid))}
+    return (named_ones | {pid for mark in marks for pid in marked(mark)}) - {os.getpid()}
+
+
+def mark_of(pid: int) -> str | None:
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    return next((name.partition("=")[2] for name in variables if name.startswith(f"{MARK_VARIABLE}=")), None)
 
 
 def named(pids: set[int], program: str) -> list[int]:
@@ -62,8 +63,9 @@ def client(tmp_path):
     assert process.stdout
     assert process.stdout.readline().strip()
     everything = members(folder)
-    # 2 Directors, each with an interchange, a resource tracker or two, 2 worker pools with a worker each, and a guard.
-    assert len(everything) >= 10
+    # 2 Directors, each with an interchange and a guard; 4 worker pools, each with its watch, helper and worker.
+    assert len(everything) >= 18
+    assert len(named(everything, "HTEX interchange")) == 2
     yield process, folder, everything
     process.kill()
     process.wait()
@@ -108,7 +110,7 @@ def test_when_a_director_is_killed_all_of_its_processes_end_within_5_s(client):
     _, _, everything = client
     directors = named(everything, "director.process")
     victim = directors[0]
-    its = {pid for pid in everything if os.getsid(pid) == victim}
+    its = set(marked(mark_of(victim) or "")) | {victim}
     assert len(its) >= 5
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: gone(its), 5, "the end of the Director's processes")
@@ -155,3 +157,16 @@ async def test_a_worker_pool_that_is_killed_is_replaced_and_its_requests_end_ok(
     assert {outcome.status for outcome in outcomes} == {"ok"}
     assert len({outcome.id for outcome in outcomes}) == 8
     assert hosts == {"local-0", "local-1"}
+
+
+async def test_when_the_interchange_is_killed_open_requests_end_with_that_reason(tmp_path):
+    folder = tmp_path / "run"
+    async with Fleet.launch(nodes=1, run_dir=folder, workers_per_node=1) as fleet:
+        stream = fleet.map(sweep("mock_md", duration_s=1.0, seed=range(4)))
+        outcomes = [await anext(stream)]
+        (interchange,) = named(members(folder), "HTEX interchange")
+        os.kill(interchange, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            outcomes += [outcome async for outcome in stream]
+    assert [outcome.status.value for outcome in outcomes] == ["ok", "failed", "failed", "failed"]
+    assert {outcome.error.message for outcome in outcomes[1:]} == {"Parsl's interchange has ended"}

@@ -47,7 +47,7 @@ def test_a_block_that_fails_says_so_with_its_output(provider):
     failure = provider.failures()["local-0"]
     assert "exit code 1" in failure.reason
     assert "no such module: parsl" in failure.reason
-    assert 0 <= failure.lived_s < 60
+    assert failure.job_id == job
 
 
 def test_cancelling_ends_what_the_block_started(provider, tmp_path):
