@@ -19,15 +19,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from director.attempt import Attempt, AttemptResult
+from partitions.environment import CORES_VARIABLE, HOST_VARIABLE, THREADS_VARIABLE
 from simulations.cache import BuildCache
 from simulations.errors import Cancelled, ToolError
 from simulations.records import ErrorInfo, Status
 from simulations.tool import AnyTool, find_tools
 from simulations.workspace import Resources, Workspace
 
-HOST_VARIABLE = "DIRECTOR_HOST"
-CORES_VARIABLE = "DIRECTOR_CORES"
-THREADS_VARIABLE = "DIRECTOR_THREADS"
 RANK_VARIABLE = "PARSL_WORKER_RANK"
 TRACEBACK_FILE = "traceback.txt"
 

@@ -22,10 +22,8 @@ from parsl.providers.base import ExecutionProvider
 
 from partitions.allocation import Node
 from partitions.carve import Partition
+from partitions.environment import CORES_VARIABLE, HOST_VARIABLE, THREADS_VARIABLE
 
-HOST_VARIABLE = "DIRECTOR_HOST"
-CORES_VARIABLE = "DIRECTOR_CORES"
-THREADS_VARIABLE = "DIRECTOR_THREADS"
 LOG_TAIL_CHARACTERS = 2000
 
 
