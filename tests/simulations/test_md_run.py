@@ -339,8 +339,8 @@ def test_checkpoints_come_by_the_clock_and_hold_the_last_state(tmp_path, cache):
 
 
 def test_checks_cost_little_and_strides_stay_bounded():
-    assert next_stride(10, 10e-3, 30e-6) == 10  # a step of 1 ms: three steps would do, ten are the least
-    assert next_stride(10, 1e-3, 60e-6) == 60  # 0.1 ms: a check of 60 µs is then one per cent
+    assert next_stride(10, 10e-3, 20e-6) == 10  # a step of 1 ms: seven steps would do, ten are the least
+    assert next_stride(10, 1e-3, 60e-6) == 200  # 0.1 ms: a check of 60 µs is then 0.3 per cent
     assert next_stride(10, 1e-6, 1e-3) == STRIDE_MOST
     assert next_stride(10, 20.0, 1e-3) == 1  # 2 s a step: each one is a chance to cancel
 
