@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
+from director.carving import carved
 from director.door import Problem, Refused, problems_of
 from director.pool_size import workers_per_node as workers_on_each
 from director.runfolder import RunRecord
 from director.spec import AllocationSpec, DirectorSpec, ExchangeSpec, PoolSpec, SharesSpec
 from director.worker import versions
-from partitions.carve import Partition, Shares, by_size, by_weight, carve, even
-from partitions.local import local_allocation
+from partitions.carve import Partition, by_size, by_weight, even
 
 PACKAGES = ("academy-py", "openmm", "parsl", "pydantic")
 
@@ -89,13 +88,12 @@ def plan(
     allocation = AllocationSpec(nodes=_checked("nodes", nodes))
     parts = _shares(_checked("directors", directors), shares, sizes)
     pool = _pool(workers_per_node, threads_per_worker)
-    partitions = _carved(allocation, parts)
-    return Plan(allocation, SharesSpec(kind=parts.kind, values=parts.values), pool, tuple(partitions))
+    return Plan(allocation, parts, pool, tuple(_carved(allocation, parts)))
 
 
-def _carved(allocation: AllocationSpec, shares: Shares) -> list[Partition]:
+def _carved(allocation: AllocationSpec, shares: SharesSpec) -> list[Partition]:
     try:
-        return carve(local_allocation(allocation.nodes, sorted(os.sched_getaffinity(0))), shares)
+        return carved(allocation, shares)
     except ValueError as error:
         where, _, message = str(error).partition(": ")
         raise Refused([Problem(where, message, "Correct directors, nodes or shares")]) from None
@@ -114,13 +112,12 @@ def _checked(where: str, value: int) -> int:
     return value
 
 
-def _shares(directors: int, weights: Sequence[float] | None, sizes: Sequence[int] | None) -> Shares:
+def _shares(directors: int, weights: Sequence[float] | None, sizes: Sequence[int] | None) -> SharesSpec:
     given = weights if sizes is None else sizes
     if weights is not None and sizes is not None:
         raise Refused([Problem("shares", "weights and sizes were both given", "Give one of them")])
     if given is not None and len(given) != directors:
         message = f"{len(given)} entries for {directors} Directors"
         raise Refused([Problem("shares", message, "Give one entry per Director")])
-    if sizes is not None:
-        return by_size(sizes)
-    return even(directors) if weights is None else by_weight(weights)
+    shares = by_size(sizes) if sizes is not None else even(directors) if weights is None else by_weight(weights)
+    return SharesSpec(kind=shares.kind, values=shares.values)

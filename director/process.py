@@ -18,14 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from director.carving import carved
 from director.ledger import MemoryLedger, SqliteLedger
 from director.runfolder import RunFolder
 from director.spec import DirectorSpec
 from director.warm import WarmInterchange
-from partitions.allocation import Allocation
-from partitions.carve import Partition, Shares, carve
+from partitions.carve import Partition
 from partitions.guard import Guard, end_marked
-from partitions.local import local_allocation
 from simulations.tool import find_tools
 
 if TYPE_CHECKING:
@@ -38,24 +37,6 @@ END_WITHIN_S = 3.0
 PARENT_POLL_S = 0.25
 REGISTRATION_TIMEOUT_S = 60.0
 REGISTRATION_POLL_S = 0.02
-
-
-def allocation_of(spec: DirectorSpec) -> Allocation:
-    """The Allocation that a spec names.
-
-    Raises:
-        ValueError: If it cannot be had here.
-    """
-    return local_allocation(spec.allocation.nodes, sorted(os.sched_getaffinity(0)))
-
-
-def partition_of(spec: DirectorSpec) -> Partition:
-    """The Partition that a spec gives to its Director.
-
-    Raises:
-        ValueError: If the Allocation cannot be carved so.
-    """
-    return carve(allocation_of(spec), Shares(spec.shares.kind, spec.shares.values))[spec.index]
 
 
 def watch_lifeline(end: Callable[[], None], *, stdin: int = 0) -> None:
@@ -112,7 +93,7 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, ending.ask, f"signal {name.name}")
     folder = RunFolder(Path(spec.run_folder))
-    partition = partition_of(spec)
+    partition = carved(spec.allocation, spec.shares)[spec.index]
     logger.info("Director %d of run %s owns %s", spec.index, spec.run_id, ", ".join(partition.hostnames))
     asked = asyncio.create_task(ending.asked.wait(), name="ending")
     # Imports take most of the start-up, so they stand in the order in which they are needed: the interchange starts

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Any, Self
 
 import numpy as np
 
@@ -34,7 +34,25 @@ class Frame:
     ns_per_day: float
 
 
-class DcdWriter:
+class _Growing:
+    """A file that grows frame by frame while it is open."""
+
+    _file: IO[Any]
+
+    def flush(self) -> None:
+        """Hands what was written to the operating system."""
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+class DcdWriter(_Growing):
     """Appends frames to a CHARMM DCD trajectory, little-endian, with the header count kept up to date.
 
     OpenMM's own writer converts atom by atom in Python, which takes longer than the steps between two frames of a
@@ -90,20 +108,8 @@ class DcdWriter:
         self._file.write(struct.pack("<4i", self._frames, self._interval, self._interval, min(step, INT32_MOST)))
         self._file.seek(0, 2)
 
-    def flush(self) -> None:
-        """Hands what was written to the operating system."""
-        self._file.flush()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-
-class StateTable:
+class StateTable(_Growing):
     """Appends frames to a CSV table with the unit in each column's name; an undefined quantity is an empty field.
 
     Args:
@@ -126,18 +132,6 @@ class StateTable:
             )
             + "\n"
         )
-
-    def flush(self) -> None:
-        """Hands what was written to the operating system."""
-        self._file.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
 
 
 def _cell(box: Array) -> tuple[float, ...]:
