@@ -44,10 +44,14 @@ class BatchFile(BaseModel):
 
     Attributes:
         directors: How many Directors.
-        nodes: How many logical nodes of this machine they share; one for each Director if not given.
+        nodes: How many nodes they share. In a batch job this must be what the job has; elsewhere it is how many
+            logical nodes of this machine there are, one for each Director if not given.
         shares: Weights, one per Director; numbers that add up to the nodes are sizes. Even if not given.
+        hosts: Patterns of hostnames, one per Director, instead of shares.
+        accelerators: Names of each node's accelerators; what the scheduler says if not given.
         workers_per_node: Worker processes on each node; chosen from its cores and accelerators if not given.
-        threads_per_worker: Threads that one simulation uses.
+        threads_per_worker: Threads that one simulation uses; one for each core that its worker owns if not given.
+        pool: Further settings of the workers.
         requests: What to run.
     """
 
@@ -56,9 +60,20 @@ class BatchFile(BaseModel):
     directors: int = Field(default=1, ge=1, le=1024)
     nodes: int | None = Field(default=None, ge=1, le=1024)
     shares: list[float | int] | None = None
+    hosts: list[str] | None = None
+    accelerators: list[str] | None = None
     workers_per_node: int | None = Field(default=None, ge=1, le=1024)
-    threads_per_worker: int = Field(default=1, ge=1, le=1024)
+    threads_per_worker: int | None = Field(default=None, ge=1, le=1024)
+    pool: dict[str, Any] = Field(default_factory=dict)
     requests: list[BatchEntry] = Field(min_length=1)
+
+    def pool_options(self) -> dict[str, Any]:
+        """How workers are run, as `PoolSpec` names it."""
+        return {
+            "workers_per_node": self.workers_per_node,
+            "threads_per_worker": self.threads_per_worker,
+            **self.pool,
+        }
 
 
 @dataclass(frozen=True)
@@ -86,19 +101,28 @@ def read_batch(path: Path, tools: Mapping[str, AnyTool]) -> Batch:
     Raises:
         Refused: With everything that is wrong with it.
     """
+    file = read_file(path)
+    requests = expand(file, tools)
+    base = path.resolve().parent
+    prepare(requests, tools, base=base, confined=True, stage=None)
+    return Batch(file, base, requests)
+
+
+def read_file(path: Path) -> BatchFile:
+    """Reads a batch file and checks its form; its requests are not looked into.
+
+    Raises:
+        Refused: With everything that is wrong with it.
+    """
     document = _document(path)
     if not isinstance(document, dict):
         raise Refused(
             [Problem(str(path), "is not a mapping", "Begin with `requests:`; see the reference on batch files")]
         )
     try:
-        file = BatchFile.model_validate(document)
+        return BatchFile.model_validate(document)
     except ValidationError as error:
         raise Refused(problems_of(error, BatchFile, inner=BatchEntry)) from None
-    requests = expand(file, tools)
-    base = path.resolve().parent
-    prepare(requests, tools, base=base, confined=True, stage=None)
-    return Batch(file, base, requests)
 
 
 def expand(file: BatchFile, tools: Mapping[str, AnyTool]) -> list[Request]:

@@ -78,6 +78,7 @@ class Engine:
         ledger: Where Requests and Outcomes are journaled.
         pool: Where attempts run.
         max_attempts: How often a Request is started when its worker is lost.
+        max_node_losses: How often a Request may lose its whole node.
         clock: The time, in UTC.
     """
 
@@ -90,6 +91,7 @@ class Engine:
         ledger: Ledger,
         pool: Pool,
         max_attempts: int = 5,
+        max_node_losses: int = 20,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.place = Place(index, tuple(partition.hostnames))
@@ -97,6 +99,7 @@ class Engine:
         self.pool = pool
         self._ledger = ledger
         self._max_attempts = max_attempts
+        self._max_node_losses = max_node_losses
         self._clock = clock
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._queue: deque[Job] = deque()
@@ -315,13 +318,13 @@ class Engine:
         self._wake.set()
 
     def _lost(self, job: Job, error: BaseException) -> None:
-        job.losses += 1
-        if isinstance(error, LostError) and job.losses < self._max_attempts:
-            logger.warning("%s was lost (%s); trying again", job.accepted.request.id, error)
-            self._again.append(job)
-            return
         if isinstance(error, LostError):
-            hint = f"It was tried {job.losses} times. If others run well, it ends its worker: look at its memory use."
+            job.lose(with_node=error.with_node)
+            if job.losses < self._max_attempts and job.node_losses < self._max_node_losses:
+                logger.warning("%s was lost (%s); trying again", job.accepted.request.id, error)
+                self._again.append(job)
+                return
+            hint = f"It was tried {job.attempts} times. If others run well, it ends its worker: look at its memory use."
         else:
             hint = "See the Director's logs in the run folder."
         info = ErrorInfo(type=type(error).__name__.removesuffix("Error"), message=str(error), hint=hint)

@@ -19,7 +19,7 @@ from director.door import Problem, Refused
 from director.exchange import LoopbackExchange
 from director.launch import Launched, LocalSite, Site
 from director.link import DirectorLink, DirectorLost, seen, window
-from director.plan import Plan, plan
+from director.plan import Plan, allocation_spec, plan, pool_spec
 from director.runfolder import RunFolder, RunRecord
 from director.staging import prepare
 from director.starting import connect, start
@@ -89,13 +89,17 @@ class Fleet:
     def launch(
         cls,
         directors: int = 1,
-        nodes: int = 1,
+        nodes: int | None = None,
         *,
         run_dir: str | os.PathLike[str],
+        allocation: str = "auto",
         shares: Sequence[float] | None = None,
         sizes: Sequence[int] | None = None,
+        hosts: Sequence[str] | None = None,
+        accelerators: Sequence[str] | None = None,
         workers_per_node: int | None = None,
-        threads_per_worker: int = 1,
+        threads_per_worker: int | None = None,
+        pool: Mapping[str, Any] | None = None,
         site: Site | None = None,
         memory_ledger: bool = False,
     ) -> _Launching:
@@ -103,13 +107,20 @@ class Fleet:
 
         Args:
             directors: How many.
-            nodes: How many logical nodes of this machine they share.
-            run_dir: Folder for the run; made if it is not there. It must not hold a run yet.
+            nodes: How many nodes they share: of a batch job all that it has, elsewhere so many logical nodes of this
+                machine; None: all of the job, or one logical node for each Director.
+            run_dir: Folder for the run; made if it is not there. It must not hold a run yet. The nodes of a job must
+                see it under the same path.
+            allocation: Which nodes: ``auto``, those of the batch job that this runs in, or without one logical nodes;
+                or one of ``local``, ``slurm``, ``pbs``, ``lsf``, ``flux``.
             shares: Weights, one per Director; None: even shares.
             sizes: Numbers of nodes, one per Director, instead of weights.
+            hosts: Patterns of hostnames, one per Director, instead of weights: ``node[1-3],gpu*``.
+            accelerators: Names of each node's accelerators; None: what the scheduler says.
             workers_per_node: Worker processes on each node; None: one per accelerator, or else one per
                 ``threads_per_worker`` cores.
-            threads_per_worker: Threads that one simulation uses.
+            threads_per_worker: Threads that one simulation uses; None: one for each core that its worker owns.
+            pool: Further fields of `PoolSpec`, such as ``launcher`` and ``nodes_per_block``.
             site: Where they are launched; None: this machine.
             memory_ledger: Keep ledgers in memory only. Nothing survives then: for benchmarks.
 
@@ -122,13 +133,19 @@ class Fleet:
         """
 
         async def launching() -> Fleet:
-            what = plan(
+            options = {
+                "workers_per_node": workers_per_node,
+                "threads_per_worker": threads_per_worker,
+                **(pool or {}),
+            }
+            what = await asyncio.to_thread(
+                plan,
                 directors=directors,
-                nodes=nodes,
+                allocation=allocation_spec(allocation, nodes, accelerators),
                 shares=shares,
                 sizes=sizes,
-                workers_per_node=workers_per_node,
-                threads_per_worker=threads_per_worker,
+                hosts=hosts,
+                pool=pool_spec(options),
             )
             return await cls._launch(what, _folder(run_dir), site or LocalSite(), memory_ledger)
 

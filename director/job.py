@@ -35,6 +35,7 @@ class Job:
         epoch: Epoch of its latest attempt.
         attempts: How often it was started.
         losses: How often its worker was lost under it, in this life of the Director.
+        node_losses: How often its whole node was lost under it, likewise.
         started_at: When its latest attempt was handed to the pool (UTC).
     """
 
@@ -42,7 +43,20 @@ class Job:
     epoch: int = 0
     attempts: int = 0
     losses: int = 0
+    node_losses: int = 0
     started_at: datetime | None = None
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may end what it runs on."""
+        return self.losses > 0 or self.node_losses > 0
+
+    def lose(self, *, with_node: bool) -> None:
+        """Notes that its latest attempt was lost with its worker, or with its whole node."""
+        if with_node:
+            self.node_losses += 1
+        else:
+            self.losses += 1
 
     def attempt(self) -> Attempt:
         """Its latest attempt, for a worker."""
@@ -67,9 +81,9 @@ def take_packs(queue: deque[Job], durations: Mapping[str, Durations], *, workers
         size = pack_size(known.longest_s if known else None, len(queue), workers)
         pack = [queue.popleft()]
         # One that was lost with its worker travels alone: it may have been the cause.
-        while len(pack) < size and queue and not first.losses:
+        while len(pack) < size and queue and not first.suspect:
             job = queue[0]
-            if job.accepted.request.tool != tool or job.losses:
+            if job.accepted.request.tool != tool or job.suspect:
                 break
             pack.append(queue.popleft())
         packs.append(pack)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import ValidationError
 
-from director.carving import carved
+from director.carving import carved, granted, launcher_of
 from director.door import Problem, Refused, problems_of
-from director.pool_size import workers_per_node as workers_on_each
+from director.pool_size import workers_of
 from director.runfolder import RunRecord
 from director.spec import AllocationSpec, DirectorSpec, ExchangeSpec, PoolSpec, SharesSpec
 from director.worker import versions
-from partitions.carve import Partition, by_size, by_weight, even
+from partitions.allocation import Allocation
+from partitions.carve import Partition, by_hosts, by_size, by_weight, even
+from partitions.discover import scheduler_of
+from partitions.launchers import Launcher, LauncherError
+from partitions.surroundings import Surroundings, ThisProcess
 
 PACKAGES = ("academy-py", "openmm", "parsl", "pydantic")
 
@@ -25,27 +31,31 @@ class Plan:
     """A run that may be launched.
 
     Attributes:
-        allocation: What is carved.
-        shares: How.
+        spec: Which Allocation is carved.
+        allocation: The Allocation.
+        shares: How it is carved.
         pool: How workers are run.
         partitions: What each Director gets.
+        launcher: How workers are started.
     """
 
-    allocation: AllocationSpec
+    spec: AllocationSpec
+    allocation: Allocation
     shares: SharesSpec
     pool: PoolSpec
     partitions: tuple[Partition, ...]
+    launcher: Launcher
 
     def record(self) -> RunRecord:
         """The record of a new run, with a name and addresses of its own."""
         return RunRecord(
             run_id=uuid.uuid4().hex[:12],
             created_at=datetime.now(UTC),
-            allocation=self.allocation,
+            allocation=self.spec,
             shares=self.shares,
             pool=self.pool,
             partitions=[partition.hostnames for partition in self.partitions],
-            workers=[workers_on_each(part, self.pool) * len(part.nodes) for part in self.partitions],
+            workers=[workers_of(part, self.pool, lead=self.allocation.lead.hostname) for part in self.partitions],
             agent_ids=[str(uuid.uuid4()) for _ in self.partitions],
             versions=versions(PACKAGES),
         )
@@ -74,50 +84,108 @@ def director_specs(
 def plan(
     *,
     directors: int,
-    nodes: int,
-    shares: Sequence[float] | None,
-    sizes: Sequence[int] | None,
-    workers_per_node: int | None,
-    threads_per_worker: int,
+    allocation: AllocationSpec,
+    shares: Sequence[float] | None = None,
+    sizes: Sequence[int] | None = None,
+    hosts: Sequence[str] | None = None,
+    pool: PoolSpec,
+    surroundings: Surroundings | None = None,
 ) -> Plan:
-    """Checks what a user asked for; see `Fleet.launch` for the arguments.
+    """Checks what a user asked for. Nothing is started.
+
+    Args:
+        directors: How many Directors.
+        allocation: Which Allocation they share; logical nodes that are not counted are one for each Director.
+        shares: Weights, one per Director.
+        sizes: Numbers of nodes, one per Director.
+        hosts: Patterns of hosts, one per Director.
+        pool: How workers are run.
+        surroundings: The environment of the job; None: that of this process.
 
     Raises:
         Refused: If it cannot be launched.
     """
-    allocation = AllocationSpec(nodes=_checked("nodes", nodes))
-    parts = _shares(_checked("directors", directors), shares, sizes)
-    pool = _pool(workers_per_node, threads_per_worker)
-    return Plan(allocation, parts, pool, tuple(_carved(allocation, parts)))
+    parts = _shares(_counted("directors", directors), shares, sizes, hosts)
+    around = surroundings or ThisProcess()
+    spec, found = _granted(allocation, directors, around)
+    if pool.workers_per_node is not None and pool.workers_per_accelerator > 1:
+        message = "workers_per_node was given as well"
+        raise Refused([Problem("workers_per_accelerator", message, "Give one of them")])
+    with _refusing("Correct directors, nodes, shares or hosts"):
+        partitions = carved(found, parts, pool)
+    with _refusing("Correct launcher or launcher_program"):
+        launcher = launcher_of(found, pool, around)
+    if pool.nodes_per_block > 1 and not launcher.nodes_at_once:
+        message = f"{pool.nodes_per_block} logical nodes cannot be started by one command"
+        raise Refused([Problem("nodes_per_block", message, "Leave it out")])
+    return Plan(spec, found, parts, pool, tuple(partitions), launcher)
 
 
-def _carved(allocation: AllocationSpec, shares: SharesSpec) -> list[Partition]:
+def _granted(spec: AllocationSpec, directors: int, surroundings: Surroundings) -> tuple[AllocationSpec, Allocation]:
+    with _refusing("Correct the job's environment, or choose with allocation"):
+        kind = scheduler_of(surroundings.environment) if spec.kind == "auto" else spec.kind
+        nodes = directors if kind == "local" and spec.nodes is None else spec.nodes
+        settled = AllocationSpec.model_validate({**spec.model_dump(), "kind": kind, "nodes": nodes})
+        return settled, granted(settled, surroundings)
+
+
+@contextlib.contextmanager
+def _refusing(hint: str) -> Iterator[None]:
+    """Turns what a lower floor found wrong, which begins with where it is, into a refusal."""
     try:
-        return carved(allocation, shares)
-    except ValueError as error:
+        yield
+    except (ValueError, LauncherError) as error:
         where, _, message = str(error).partition(": ")
-        raise Refused([Problem(where, message, "Correct directors, nodes or shares")]) from None
+        raise Refused([Problem(where, message, hint)]) from None
 
 
-def _pool(workers_per_node: int | None, threads_per_worker: int) -> PoolSpec:
+def pool_spec(options: Mapping[str, Any]) -> PoolSpec:
+    """How workers are run, from options that a user gave; those that are None are left to their defaults.
+
+    Raises:
+        Refused: If one of them is not acceptable.
+    """
     try:
-        return PoolSpec(workers_per_node=workers_per_node, threads_per_worker=threads_per_worker)
+        return PoolSpec.model_validate({name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
         raise Refused(problems_of(error, PoolSpec)) from None
 
 
-def _checked(where: str, value: int) -> int:
+def allocation_spec(kind: str, nodes: int | None, accelerators: Sequence[str] | None = None) -> AllocationSpec:
+    """Which Allocation to carve.
+
+    Raises:
+        Refused: If there is no such kind, or the number of nodes is not one.
+    """
+    if nodes is not None:
+        _counted("nodes", nodes)
+    try:
+        return AllocationSpec.model_validate({"kind": kind, "nodes": nodes, "accelerators": accelerators})
+    except ValidationError as error:
+        raise Refused([problem.within("allocation") for problem in problems_of(error, AllocationSpec)]) from None
+
+
+def _counted(where: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise Refused([Problem(where, f"must be a whole number of at least 1, got {value!r}", "Correct it")])
     return value
 
 
-def _shares(directors: int, weights: Sequence[float] | None, sizes: Sequence[int] | None) -> SharesSpec:
-    given = weights if sizes is None else sizes
-    if weights is not None and sizes is not None:
-        raise Refused([Problem("shares", "weights and sizes were both given", "Give one of them")])
-    if given is not None and len(given) != directors:
-        message = f"{len(given)} entries for {directors} Directors"
-        raise Refused([Problem("shares", message, "Give one entry per Director")])
-    shares = by_size(sizes) if sizes is not None else even(directors) if weights is None else by_weight(weights)
-    return SharesSpec(kind=shares.kind, values=shares.values)
+def _shares(
+    directors: int, weights: Sequence[float] | None, sizes: Sequence[int] | None, hosts: Sequence[str] | None
+) -> SharesSpec:
+    given = {"shares": weights, "sizes": sizes, "hosts": hosts}
+    chosen = {name: values for name, values in given.items() if values is not None}
+    if len(chosen) > 1:
+        raise Refused([Problem("shares", f"{' and '.join(chosen)} were both given", "Give one of them")])
+    for name, values in chosen.items():
+        if len(values) != directors:
+            message = f"{len(values)} entries for {directors} Directors"
+            raise Refused([Problem(name, message, "Give one entry per Director")])
+    parts = (
+        by_hosts(hosts) if hosts is not None
+        else by_size(sizes) if sizes is not None
+        else by_weight(weights) if weights is not None
+        else even(directors)
+    )  # fmt: skip
+    return SharesSpec(kind=parts.kind, values=parts.values, hosts=parts.hosts)

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -18,13 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from director.carving import carved
+from director.carving import carved, granted, launcher_of
 from director.ledger import MemoryLedger, SqliteLedger
 from director.runfolder import RunFolder
 from director.spec import DirectorSpec
 from director.warm import WarmInterchange
+from partitions.address import LOOPBACK, address_for
+from partitions.allocation import Allocation
 from partitions.carve import Partition
-from partitions.guard import Guard, end_marked
+from partitions.guard import MARK_VARIABLE, Guard, end_marked
+from partitions.surroundings import ThisProcess
 from simulations.tool import find_tools
 
 if TYPE_CHECKING:
@@ -58,24 +62,29 @@ def watch_lifeline(end: Callable[[], None], *, stdin: int = 0) -> None:
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
+class CannotRunError(RuntimeError):
+    """The Director cannot run anything on its Partition. The message says why."""
+
+
 class Ending:
     """The one way in which a Director comes to its end: asked once, and then done within a few seconds."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.reason = "closed by its client"
+        self.failed = False
         self._loop = asyncio.get_running_loop()
 
-    def ask(self, reason: str) -> None:
-        """Asks for the end. Safe from any thread."""
+    def ask(self, reason: str, *, failed: bool = False) -> None:
+        """Asks for the end, because the Director cannot go on or because it need not. Safe from any thread."""
         timer = threading.Timer(END_WITHIN_S, os._exit, [1])  # the guard then ends what is left
         timer.daemon = True
         timer.start()
-        self._loop.call_soon_threadsafe(self._set, reason)
+        self._loop.call_soon_threadsafe(self._set, reason, failed)
 
-    def _set(self, reason: str) -> None:
+    def _set(self, reason: str, failed: bool) -> None:
         if not self.asked.is_set():
-            self.reason = reason
+            self.reason, self.failed = reason, failed
             self.asked.set()
 
 
@@ -93,23 +102,30 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, ending.ask, f"signal {name.name}")
     folder = RunFolder(Path(spec.run_folder))
-    partition = carved(spec.allocation, spec.shares)[spec.index]
+    around = ThisProcess()
+    allocation = await asyncio.to_thread(granted, spec.allocation, around)
+    partition = carved(allocation, spec.shares, spec.pool)[spec.index]
     logger.info("Director %d of run %s owns %s", spec.index, spec.run_id, ", ".join(partition.hostnames))
     asked = asyncio.create_task(ending.asked.wait(), name="ending")
     # Imports take most of the start-up, so they stand in the order in which they are needed: the interchange starts
     # while Parsl is imported, and the workers while Academy is.
     interchange = WarmInterchange(folder.director(spec.index))
-    from director.pool import ParslPool
+    from director.pool import ParslPool, PoolPlace
 
-    pool = ParslPool(
-        partition,
-        spec.pool,
+    launcher = await asyncio.to_thread(launcher_of, allocation, spec.pool, around)
+    place = PoolPlace(
+        partition=partition,
+        lead=allocation.lead.hostname,
+        launcher=launcher,
+        address=spec.pool.address or _address(allocation, partition),
         folder=folder.director(spec.index),
         run_folder=folder.path,
         work=folder.work(spec.index),
-        environment=dict(os.environ),
-        interchange=interchange,
+        environment=around.environment,
+        mark=around.environment[MARK_VARIABLE],
     )
+    logger.info("workers are started by %s and reach this Director at %s", launcher.name, place.address)
+    pool = ParslPool(place, spec.pool, interchange=interchange, fail=lambda reason: ending.ask(reason, failed=True))
     try:
         await _until(asyncio.create_task(asyncio.to_thread(pool.start), name="pool-start"), beside=asked)
         if not ending.asked.is_set():
@@ -117,7 +133,13 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
             await _direct(spec, partition, pool, folder, ending, asked)
     finally:
         await asyncio.to_thread(pool.close)
+    if ending.failed:
+        raise CannotRunError(ending.reason)
     return {"director": spec.index, "reason": ending.reason}
+
+
+def _address(allocation: Allocation, partition: Partition) -> str:
+    return LOOPBACK if allocation.scheduler == "local" else address_for(partition.hostnames, socket.gethostname())
 
 
 async def _direct(
@@ -138,6 +160,7 @@ async def _direct(
         ledger=MemoryLedger() if spec.memory_ledger else SqliteLedger(folder.ledger(spec.index)),
         pool=pool,
         max_attempts=spec.pool.max_attempts,
+        max_node_losses=spec.pool.max_node_losses,
     )
     await engine.start()
     serving = asyncio.create_task(_serve(spec, engine, folder.work(spec.index), ending), name="serve")
@@ -206,6 +229,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("parsl", "academy", "aiohttp"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # What becomes of an attempt is said by the engine, in one line.
+    logging.getLogger("parsl.dataflow").setLevel(logging.CRITICAL)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
     os.umask(0o077)

@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from director.fleet import Fleet
-from director.live import FleetView, LiveView, PartitionState, PartitionView, render
+from director.live import STATE_STYLE, FleetView, LiveView, PartitionState, PartitionView, render
 from director.report.values import clean, compress_hosts
 from simulations.records import Outcome
 
 POLL_S = 0.5
+MAX_NODES = 64
 STATES: dict[str, PartitionState] = {
     "starting": "starting",
     "up": "up",
@@ -103,8 +104,26 @@ def _partition_view(status: Mapping[str, Any], speeds: Mapping[str, float]) -> P
     )
 
 
+def _node_table(nodes: Sequence[tuple[int, Mapping[str, Any]]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("Director", "node", "state", "since (UTC)", "workers", "accelerators", "reason"):
+        table.add_column(name, overflow="fold")
+    for director, node in nodes:
+        since = (node.get("since") or "").replace("T", " ").removesuffix("+00:00")
+        table.add_row(
+            str(director),
+            Text(clean(node["hostname"], 255)),
+            Text(node["state"], style=STATE_STYLE[STATES.get(node["state"], "lost")]),
+            since,
+            str(node["workers"]),
+            Text(clean(" ".join(node.get("accelerators") or ()), 60)),
+            Text(clean(node["reason"] or "", 400)),
+        )
+    return table
+
+
 def status_view(document: Mapping[str, Any], *, elapsed_s: float) -> RenderableType:
-    """What ``director status`` prints: the Partitions, then each node that is not up.
+    """What ``director status`` prints: the Partitions, then each node. Of very many, those that are not up.
 
     Args:
         document: What ``director status --json`` prints.
@@ -116,12 +135,11 @@ def status_view(document: Mapping[str, Any], *, elapsed_s: float) -> RenderableT
     view = fleet_view(directors, total=total, elapsed_s=elapsed_s)
     state = "open" if document["open"] else "closed" if document["closed_at"] else "not open: its client is gone"
     parts: list[RenderableType] = [Text(f"run {document['run_id']} ({state})"), render(view, 0.0)]
-    nodes = [node for director in directors for node in director.get("nodes", []) if node["state"] != "up"]
+    nodes = [(director["director"], node) for director in directors for node in director.get("nodes", [])]
     if nodes:
-        table = Table("node", "state", "reason", box=None, pad_edge=False, header_style="dim")
-        for node in nodes:
-            table.add_row(*(Text(clean(str(node[name] or ""), 400)) for name in ("hostname", "state", "reason")))
-        parts.append(table)
+        parts.append(
+            _node_table(nodes if len(nodes) <= MAX_NODES else [item for item in nodes if item[1]["state"] != "up"])
+        )
     for director in directors:
         if director.get("failure"):
             where = compress_hosts(director["partition"])

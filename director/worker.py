@@ -6,6 +6,7 @@ This module and what it imports are all that a worker loads of us before its fir
 from __future__ import annotations
 
 import functools
+import json
 import os
 import platform
 import traceback
@@ -19,23 +20,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from director.attempt import Attempt, AttemptResult
-from partitions.environment import CORES_VARIABLE, HOST_VARIABLE, THREADS_VARIABLE
+from partitions.environment import WORKER_VARIABLE
+from partitions.reports import report
 from simulations.cache import BuildCache
 from simulations.errors import Cancelled, ToolError
 from simulations.records import ErrorInfo, Status
 from simulations.tool import AnyTool, find_tools
 from simulations.workspace import Resources, Workspace
 
-RANK_VARIABLE = "PARSL_WORKER_RANK"
 TRACEBACK_FILE = "traceback.txt"
-
-
-def worker_cores(cores: Sequence[int], rank: int, threads: int) -> list[int]:
-    """Chooses a worker's own cores: the rank-th run of so many threads, in turn where there are fewer cores."""
-    if not cores:
-        return []
-    start = rank * threads
-    return sorted({cores[(start + offset) % len(cores)] for offset in range(min(threads, len(cores)))})
 
 
 @dataclass
@@ -115,32 +108,34 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
     return dict(_versions(packages))
 
 
-def describe(environment: Mapping[str, str]) -> tuple[Resources, list[int]]:
-    """Reads from its environment what a worker owns.
-
-    Returns:
-        Its resources, and its cores (empty: any).
+def describe(environment: Mapping[str, str]) -> Resources:
+    """Reads from its environment what a worker owns; see `partitions.worker_pool`.
 
     Raises:
         KeyError: If the worker was not started by a Director.
     """
-    host = environment[HOST_VARIABLE]
-    rank = int(environment[RANK_VARIABLE])
-    threads = int(environment[THREADS_VARIABLE])
-    cores = [int(core) for core in environment[CORES_VARIABLE].split(",") if core]
-    return Resources(host=host, worker=f"{host}/{rank}", threads=threads), worker_cores(cores, rank, threads)
+    said = json.loads(environment[WORKER_VARIABLE])
+    return Resources(
+        host=said["host"],
+        worker=f"{said['host']}/{said['rank']}",
+        threads=said["threads"],
+        accelerator=said["accelerator"],
+    )
+
+
+def pack_name(attempts: Sequence[Attempt]) -> str:
+    """What attempts that travel together are called: no two packs begin with the same attempt."""
+    return f"{attempts[0].id}.{attempts[0].epoch}"
 
 
 @functools.cache
 def this_worker() -> Worker:
-    """The worker that this process is. It takes its cores when it is first asked for."""
-    resources, cores = describe(os.environ)
-    if cores:
-        os.sched_setaffinity(0, cores)
-    return Worker(resources, find_tools())
+    """The worker that this process is."""
+    return Worker(describe(os.environ), find_tools())
 
 
 def run_attempts(attempts: list[Attempt], run_folder: str, work: str) -> list[AttemptResult]:
     """Runs attempts one after another: the function that travels to workers."""
     worker = this_worker()
+    report({"rank": int(worker.resources.worker.rpartition("/")[2]), "began": pack_name(attempts)}, os.environ)
     return [worker.run(attempt, Path(run_folder), Path(work)) for attempt in attempts]

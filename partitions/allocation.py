@@ -27,7 +27,7 @@ class Allocation:
     """What the scheduler granted.
 
     Attributes:
-        scheduler: ``local``, and later ``slurm``, ``pbs`` and so on.
+        scheduler: ``local``, ``slurm``, ``pbs``, ``lsf`` or ``flux``.
         nodes: The nodes, in the scheduler's order, each once.
         job_id: The scheduler's name of the job, if there is one.
         deadline: When the job will be ended (UTC), if that is known.
@@ -47,3 +47,8 @@ class Allocation:
         twice = [name for name, count in Counter(node.hostname for node in self.nodes).items() if count > 1]
         if twice:
             raise ValueError(f"the {self.scheduler} allocation names {', '.join(twice)} more than once")
+
+    @property
+    def lead(self) -> Node:
+        """The node on which the job's script, and so each Director, runs: the scheduler's first."""
+        return self.nodes[0]

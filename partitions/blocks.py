@@ -1,7 +1,8 @@
 """Starting worker pools on the nodes of a Partition, as a Parsl execution provider.
 
-A block is one worker pool on one node. The provider hands each block a node of the Partition that has none, and takes
-the node back when the block ends, so a node never runs two blocks and a block never runs outside the Partition.
+A block is one launcher command and the nodes on which it starts a keeper each. Whoever owns the provider says which
+nodes the next block takes; a node that has a block is never given to another, so a node never runs two worker pools and
+no worker pool runs outside the Partition.
 """
 
 from __future__ import annotations
@@ -12,112 +13,87 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from parsl.jobs.states import JobState, JobStatus
 from parsl.providers.base import ExecutionProvider
 
-from partitions.allocation import Node
 from partitions.carve import Partition
-from partitions.environment import CORES_VARIABLE, HOST_VARIABLE, THREADS_VARIABLE
+from partitions.keeper import Orders, keeper_command
+from partitions.launchers import Launcher
+from partitions.line import Line
+from partitions.node_watch import BlockView
 
 LOG_TAIL_CHARACTERS = 2000
 
 
-@dataclass(frozen=True)
-class BlockCommand:
-    """A program to run, without a shell.
-
-    Attributes:
-        arguments: Program and arguments.
-        environment: Its whole environment.
-    """
-
-    arguments: list[str]
-    environment: dict[str, str]
-
-
-class Starter(Protocol):
-    """How a worker pool is started on a node."""
-
-    def command(self, node: Node, worker_pool: Sequence[str], environment: Mapping[str, str]) -> BlockCommand:
-        """Says what to run, on the lead node, so that the worker pool runs on this node. Pure."""
-        ...
-
-
-@dataclass(frozen=True)
-class ProcessStarter:
-    """Starts the worker pool as a process of this machine: the Starter of logical nodes.
-
-    Attributes:
-        threads_per_worker: How many threads a simulation may use.
-    """
-
-    threads_per_worker: int = 1
-
-    def command(self, node: Node, worker_pool: Sequence[str], environment: Mapping[str, str]) -> BlockCommand:
-        """Adds to the environment which node this is and how many threads each worker has."""
-        threads = str(self.threads_per_worker)
-        ours = {
-            HOST_VARIABLE: node.hostname,
-            CORES_VARIABLE: ",".join(str(core) for core in node.cores),
-            THREADS_VARIABLE: threads,
-            "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-            "OPENMM_CPU_THREADS": threads,
-        }
-        return BlockCommand(list(worker_pool), {**environment, **ours})
-
-
-@dataclass(frozen=True)
-class Failure:
-    """How a block ended.
-
-    Attributes:
-        job_id: The block's job id.
-        reason: Exit code, and the end of its output.
-    """
-
-    job_id: str
-    reason: str
-
-
 @dataclass
 class _Block:
-    node: Node
-    process: subprocess.Popen[bytes]
+    nodes: tuple[str, ...]
+    launched: float
     log: Path
+    orders: Path
+    process: subprocess.Popen[bytes] | None
+    error: str | None = None
     cancelled: bool = False
+    reached: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
+
+    @property
+    def exited(self) -> str | None:
+        if self.process is None:
+            return self.error
+        code = self.process.poll()
+        if code is None:
+            return None
+        return f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def said(self) -> str:
+        with contextlib.suppress(OSError):
+            return self.log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:].strip()
+        return ""
 
 
 class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is not typed
-    """Runs one block on each node of a Partition.
+    """Runs blocks on the nodes of a Partition.
 
     Args:
         partition: The nodes.
-        starter: How to start a worker pool on one of them.
-        environment: Environment of the worker pools.
-        log_folder: Where their output goes.
+        launcher: How to start a program on them.
+        line: The Director's end of the line to the keepers.
+        orders: Makes the orders of a block from its id, its nodes and the worker pool's command.
+        environment: Environment of the launchers.
+        folder: Where orders and output go.
     """
 
     def __init__(
-        self, partition: Partition, *, starter: Starter, environment: Mapping[str, str], log_folder: Path
+        self,
+        partition: Partition,
+        *,
+        launcher: Launcher,
+        line: Line,
+        orders: Callable[[str, Sequence[str], Sequence[str]], Orders],
+        environment: Mapping[str, str],
+        folder: Path,
     ) -> None:
         self._partition = partition
-        self._starter = starter
+        self._launcher = launcher
+        self._line = line
+        self._orders = orders
         self._environment = dict(environment)
-        self._log_folder = log_folder
-        self._lock = threading.Lock()
+        self._folder = folder
+        self._lock = threading.RLock()
         self._blocks: dict[str, _Block] = {}
+        self._wanted: deque[tuple[str, ...]] = deque()
         self.init_blocks = self.min_blocks = 0  # the pool starts them, and starts them again
         self.max_blocks = len(partition.nodes)
         self.nodes_per_block = 1
         self.parallelism = 1.0
-        self.script_dir: str | None = str(log_folder)
+        self.script_dir: str | None = str(folder)
         self.resources: dict[object, object] = {}
         self.cores_per_node: int | None = None
         self.mem_per_node: float | None = None
@@ -132,8 +108,23 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
         """How often Parsl asks for the state of the blocks, in seconds."""
         return 1
 
+    def want(self, nodes: Sequence[str]) -> None:
+        """Says which nodes the next block that Parsl asks for takes.
+
+        Raises:
+            ValueError: If one of them is not in the Partition, or has a block.
+        """
+        with self._lock:
+            taken = {name for block, view in self.blocks().items() for name in view.nodes if self._has(block, name)}
+            for name in nodes:
+                if name not in self._partition.hostnames:
+                    raise ValueError(f"{name} is not in {self.label}: {', '.join(self._partition.hostnames)}")
+                if name in taken:
+                    raise ValueError(f"{name} already runs a block of {self.label}")
+            self._wanted.append(tuple(nodes))
+
     def submit(self, command: str, tasks_per_node: int, job_name: str = "block") -> str:
-        """Starts a block on a node that has none.
+        """Starts a block on the nodes that were wanted next.
 
         Args:
             command: The worker pool's command line, as Parsl writes it.
@@ -141,82 +132,96 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
             job_name: Parsl's name of the block.
 
         Returns:
-            The block's job id.
+            The block's id.
 
         Raises:
-            RuntimeError: If every node has a block.
+            RuntimeError: If no nodes are wanted.
         """
         with self._lock:
-            taken = {block.node.hostname for block in self._blocks.values() if block.process.poll() is None}
-            free = [node for node in self._partition.nodes if node.hostname not in taken]
-            if not free:
-                raise RuntimeError(f"every node of {self.label} already runs a block")
-            # The node that has waited longest comes first, so that a bad node does not starve the others.
-            started = [block.node.hostname for block in self._blocks.values()]
-            node = min(free, key=lambda node: started.count(node.hostname))
-            self._clear(node)
-            job_id = f"{node.hostname}.{len(self._blocks)}"
-            ours = self._starter.command(node, shlex.split(command), self._environment)
-            self._log_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            log = self._log_folder / f"block-{job_id}.log"
-            with log.open("wb") as output:
+            if not self._wanted:
+                raise RuntimeError(f"no nodes of {self.label} are wanted for a block")
+            nodes = self._wanted.popleft()
+            name = str(len(self._blocks))
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            orders = self._folder / f"block-{name}.json"
+            with os.fdopen(os.open(orders, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+                stream.write(self._orders(name, nodes, shlex.split(command)).dump())
+            block = _Block(nodes, time.monotonic(), self._folder / f"block-{name}.log", orders, None)
+            self._launch(block)
+            self._blocks[name] = block
+        return name
+
+    def _launch(self, block: _Block) -> None:
+        what = self._launcher.command(block.nodes, keeper_command(block.orders))
+        try:
+            with block.log.open("wb") as output:
                 # A process group of its own, so that one block can be ended.
-                process = subprocess.Popen(
-                    ours.arguments,
-                    env=ours.environment,
+                block.process = subprocess.Popen(
+                    what.arguments,
+                    env={**self._environment, **what.environment},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     process_group=0,
                 )
-            self._blocks[job_id] = _Block(node, process, log)
-        return job_id
+        except OSError as error:
+            block.error = f"could not be started: {error}"
 
-    def _clear(self, node: Node) -> None:
-        """Ends what a lost worker pool left running on a node, so that two blocks never share it."""
-        for block in self._blocks.values():
-            if block.node == node:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(block.process.pid, signal.SIGKILL)
+    def blocks(self) -> dict[str, BlockView]:
+        """The blocks that have not been cancelled, by id."""
+        with self._lock:
+            return {name: self._view(name, block) for name, block in self._blocks.items() if not block.cancelled}
+
+    def _view(self, name: str, block: _Block) -> BlockView:
+        holding = self._holding(name)
+        block.reached |= holding
+        age_s = time.monotonic() - block.launched
+        return BlockView(name, block.nodes, age_s, block.exited, holding, block.reached, block.said)
+
+    def _holding(self, name: str) -> frozenset[str]:
+        left = self._blocks[name].left
+        there = {keeper.node for keeper in self._line.keepers() if keeper.block == name and keeper.node}
+        for late in there & left:
+            self._line.hang_up(name, late)
+        return frozenset(there - left)
+
+    def _has(self, name: str, node: str) -> bool:
+        """Whether a node of a block has, or is about to have, a worker pool."""
+        block = self._blocks[name]
+        return node in self._holding(name) or (node not in block.reached | block.left and block.exited is None)
+
+    def leave(self, name: str, node: str) -> None:
+        """Lets a node of a block go, whether its keeper has come yet or not. It can then be wanted again."""
+        with self._lock:
+            self._blocks[name].left |= {node}
+            self._line.hang_up(name, node)
 
     def status(self, job_ids: Sequence[object]) -> list[JobStatus]:
-        """States of these blocks, with the end of the output of those that failed."""
-        return [self._status(self._blocks[str(job_id)]) for job_id in job_ids]
+        """States of these blocks. One whose launcher is gone, but whose keepers hold the line, runs."""
+        return [self._status(str(job_id)) for job_id in job_ids]
 
-    def _status(self, block: _Block) -> JobStatus:
-        code = block.process.poll()
-        if code is None:
-            return JobStatus(JobState.RUNNING)
+    def _status(self, name: str) -> JobStatus:
+        block = self._blocks[name]
         if block.cancelled:
             return JobStatus(JobState.CANCELLED)
-        return JobStatus(JobState.FAILED, message=f"exit code {code}: {self._tail(block.log)}", exit_code=code)
-
-    @staticmethod
-    def _tail(log: Path) -> str:
-        return log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:].strip()
+        if block.exited is None or self._holding(name):
+            return JobStatus(JobState.RUNNING)
+        return JobStatus(JobState.FAILED, message=f"launcher {block.exited}: {block.said()}")
 
     def cancel(self, job_ids: Sequence[object]) -> list[bool]:
-        """Ends these blocks with everything they started, at once."""
+        """Ends these blocks with everything they started, at once. Their nodes can then be wanted again."""
         for job_id in job_ids:
             block = self._blocks[str(job_id)]
             block.cancelled = True
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(block.process.pid, signal.SIGKILL)
-            block.process.wait()
+            self._line.hang_up(str(job_id))
+            if block.process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(block.process.pid, signal.SIGKILL)
+                block.process.wait()
+            block.orders.unlink(missing_ok=True)
         return [True] * len(job_ids)
 
     def cancel_all(self) -> None:
         """Ends every block."""
         with self._lock:
             self.cancel(list(self._blocks))
-
-    def failures(self) -> dict[str, Failure]:
-        """For each node whose latest block ended by itself: how."""
-        with self._lock:
-            latest = {block.node.hostname: (job_id, block) for job_id, block in self._blocks.items()}
-            statuses = {host: (job_id, self._status(block)) for host, (job_id, block) in latest.items()}
-        return {
-            host: Failure(job_id, str(status.message))
-            for host, (job_id, status) in statuses.items()
-            if status.state == JobState.FAILED
-        }

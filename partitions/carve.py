@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from partitions.allocation import Allocation, Node
+from partitions.hostlist import expand
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,16 @@ class Partition:
 
 @dataclass(frozen=True)
 class Shares:
-    """How much each Director gets. Made by `even`, `by_weight` or `by_size`."""
+    """How much each Director gets. Made by `even`, `by_weight`, `by_size` or `by_hosts`."""
 
-    kind: Literal["weight", "size"]
-    values: tuple[float, ...]
+    kind: Literal["weight", "size", "hosts"]
+    values: tuple[float, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def directors(self) -> int:
+        """How many Directors there are."""
+        return len(self.hosts if self.kind == "hosts" else self.values)
 
 
 def even(directors: int) -> Shares:
@@ -51,7 +59,16 @@ def by_size(sizes: Sequence[int]) -> Shares:
     return Shares("size", tuple(sizes))
 
 
-def carve(allocation: Allocation, shares: Shares) -> list[Partition]:
+def by_hosts(patterns: Sequence[str]) -> Shares:
+    """The nodes that a pattern names, one pattern per Director; together all nodes of the Allocation.
+
+    A pattern is a list of hosts as Slurm writes them (``node[1-3],gpu07``), in which ``*`` and ``?`` stand for any
+    text and any one character.
+    """
+    return Shares("hosts", hosts=tuple(patterns))
+
+
+def carve(allocation: Allocation, shares: Shares, *, lead_free: bool = False) -> list[Partition]:
     """Cuts the Allocation's nodes, in their order, into one Partition per share.
 
     The Partitions are disjoint, cover the Allocation, and depend on nothing but the arguments.
@@ -59,30 +76,62 @@ def carve(allocation: Allocation, shares: Shares) -> list[Partition]:
     Args:
         allocation: What the scheduler granted.
         shares: How much each Director gets.
+        lead_free: Whether to leave the lead node, on which the Directors themselves run, out of every Partition.
 
     Returns:
         One Partition per share, in order.
 
     Raises:
         ValueError: If there are no shares, more Directors than nodes, a share that is not a positive finite number,
-            or sizes that are not whole or do not add up to the number of nodes.
+            sizes that are not whole or do not add up to the number of nodes, or patterns that name no node, a node
+            twice or not all nodes.
     """
-    total = len(allocation.nodes)
-    if not shares.values:
+    nodes = allocation.nodes[1:] if lead_free else allocation.nodes
+    total = len(nodes)
+    if not shares.directors:
         raise ValueError("shares: there must be at least one Director")
-    if len(shares.values) > total:
+    if shares.directors > total:
+        kept = f" beside the lead node {allocation.lead.hostname}, which is kept free" if lead_free else ""
         raise ValueError(
-            f"directors: {len(shares.values)} Directors cannot share {_nodes(total)}: "
+            f"directors: {shares.directors} Directors cannot share {_nodes(total)}{kept}: "
             f"each needs at least one node. Ask for at most {total} Directors or for more nodes"
         )
+    if shares.kind == "hosts":
+        return _matched(shares.hosts, nodes)
     for index, value in enumerate(shares.values):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"shares: entry {index} is {value}; every share must be a positive number")
     sizes = _exact(shares.values, total) if shares.kind == "size" else _proportional(shares.values, total)
     ends = [sum(sizes[: index + 1]) for index in range(len(sizes))]
     return [
-        Partition(index, allocation.nodes[end - size : end])
-        for index, (size, end) in enumerate(zip(sizes, ends, strict=True))
+        Partition(index, nodes[end - size : end]) for index, (size, end) in enumerate(zip(sizes, ends, strict=True))
+    ]
+
+
+def _matched(patterns: Sequence[str], nodes: Sequence[Node]) -> list[Partition]:
+    owner: dict[str, int] = {}
+    for index, pattern in enumerate(patterns):
+        names = expand(pattern)
+        mine = [node.hostname for node in nodes if any(fnmatchcase(node.hostname, name) for name in names)]
+        missing = [name for name in names if not any(fnmatchcase(node.hostname, name) for node in nodes)]
+        if missing or not mine:
+            raise ValueError(
+                f"hosts: entry {index} ({pattern!r}) names {', '.join(missing)}, which is no node to be shared. "
+                f"There are {', '.join(node.hostname for node in nodes)}"
+            )
+        for hostname in mine:
+            if hostname in owner:
+                raise ValueError(
+                    f"hosts: {hostname} is in entry {owner[hostname]} ({patterns[owner[hostname]]!r}) and in entry "
+                    f"{index} ({pattern!r}). A node can be in one Partition only"
+                )
+            owner[hostname] = index
+    left = [node.hostname for node in nodes if node.hostname not in owner]
+    if left:
+        raise ValueError(f"hosts: no entry names {', '.join(left)}. Add them to a pattern")
+    return [
+        Partition(index, tuple(node for node in nodes if owner[node.hostname] == index))
+        for index in range(len(patterns))
     ]
 
 

@@ -1,5 +1,6 @@
-"""Names of the environment variables by which a worker learns what it owns."""
+"""Names of the environment variables by which a worker pool and its workers learn what they own."""
 
 HOST_VARIABLE = "DIRECTOR_HOST"
-CORES_VARIABLE = "DIRECTOR_CORES"
-THREADS_VARIABLE = "DIRECTOR_THREADS"
+BINDINGS_VARIABLE = "DIRECTOR_BINDINGS"
+REPORTS_VARIABLE = "DIRECTOR_REPORTS"
+WORKER_VARIABLE = "DIRECTOR_WORKER"

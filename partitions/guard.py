@@ -1,9 +1,10 @@
-"""The guard: a tiny process that ends what a Director started when the Director is gone.
+"""The guard: a tiny process that ends what another one started when that one is gone.
 
 A Director that is killed cannot clean up. It is therefore launched with a mark in its environment, which everything
-that it starts inherits: interchange, worker pools, workers and whatever they start. It first starts a guard, and holds
+that it starts inherits: interchange, launchers and whatever they start. It first starts a guard, and holds
 the only writing end of a pipe to it. When the pipe closes, however that came about, the guard kills every process that
 carries the mark. Nothing has to be registered, so there is no moment at which a new process would be missed.
+On each node the keeper of a worker pool does the same, with a mark of its own for each block.
 
 A session of its own would mark the processes too. But Linux shares the processor out among sessions, and was seen to
 starve an idle one for many seconds while another computed on all cores: long enough for heartbeats to be missed. So all
@@ -13,6 +14,7 @@ This file runs as a script with nothing but the standard library, so that a guar
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 MARK_VARIABLE = "DIRECTOR_MARK"
+BLOCK_MARK_VARIABLE = "DIRECTOR_BLOCK_MARK"
 POLL_S = 0.05
 GIVE_UP_S = 10.0
 
@@ -31,26 +34,31 @@ def new_mark() -> str:
     return uuid.uuid4().hex
 
 
-def mark_environment(mark: str) -> dict[str, str]:
+def mark_environment(mark: str, variable: str = MARK_VARIABLE) -> dict[str, str]:
     """What to add to the environment of a process that is to carry a mark.
 
     Beside the mark itself this keeps ``setproctitle``, which Parsl uses, from writing over the environment.
     """
-    return {MARK_VARIABLE: mark, "SPT_NOENV": "1"}
+    return {variable: mark, "SPT_NOENV": "1"}
 
 
-def marked(mark: str, proc: Path = Path("/proc")) -> list[int]:
+def marked(mark: str, variable: str = MARK_VARIABLE, *, proc: Path = Path("/proc")) -> list[int]:
     """Process ids of all living processes that carry a mark, read from ``/proc``.
 
     A user's processes can be read by that user only, so those of others are never found.
+
+    Args:
+        mark: The mark; one that ends in ``*`` stands for all that begin so.
+        variable: The environment variable that holds it.
+        proc: Where the process file system is mounted.
     """
-    wanted = f"{MARK_VARIABLE}={mark}".encode()
+    wanted = f"{variable}={mark}".encode()
     found = []
     for entry in proc.iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+            if any(_is(name, wanted) for name in (entry / "environ").read_bytes().split(b"\0")):
                 # The command's name stands in brackets and may hold anything, brackets too.
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
                 if state not in "ZX":
@@ -60,16 +68,21 @@ def marked(mark: str, proc: Path = Path("/proc")) -> list[int]:
     return found
 
 
-def end_marked(mark: str, *, spare: int | None = None) -> None:
+def _is(entry: bytes, wanted: bytes) -> bool:
+    return entry.startswith(wanted[:-1]) if wanted.endswith(b"*") else entry == wanted
+
+
+def end_marked(mark: str, variable: str = MARK_VARIABLE, *, spare: int | None = None) -> None:
     """Kills every process that carries a mark, also those that are being started meanwhile.
 
     Args:
-        mark: The mark.
+        mark: The mark; see `marked`.
+        variable: The environment variable that holds it.
         spare: A process to leave alone, such as the caller.
     """
     give_up = time.monotonic() + GIVE_UP_S
     while time.monotonic() < give_up:
-        members = [pid for pid in marked(mark) if pid != spare]
+        members = [pid for pid in marked(mark, variable) if pid != spare]
         if not members:
             return
         for pid in members:
@@ -84,22 +97,27 @@ class Guard:
     """Watches over the calling process and all that it starts.
 
     Args:
-        environment: The calling process's environment as it was launched.
+        environment: The environment that holds the mark: that of the calling process as it was launched, or that of
+            what it is about to start.
+        variable: The variable that holds it.
+        folder: A folder of the calling process, which the guard removes in the end.
 
     Raises:
-        RuntimeError: If the process was launched without a mark.
+        RuntimeError: If there is no mark.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        if not environment.get(MARK_VARIABLE):
-            raise RuntimeError(f"this process carries no mark: it must be launched with {MARK_VARIABLE} set")
-        self.mark = environment[MARK_VARIABLE]
+    def __init__(
+        self, environment: Mapping[str, str], variable: str = MARK_VARIABLE, *, folder: Path | None = None
+    ) -> None:
+        if not environment.get(variable):
+            raise RuntimeError(f"this process carries no mark: it must be launched with {variable} set")
+        self.mark = environment[variable]
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__, self.mark],
+            [sys.executable, "-I", "-S", __file__, variable, self.mark, *([str(folder)] if folder else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={name: value for name, value in environment.items() if name not in mark_environment("")},
+            env={},  # it needs nothing, and must carry no mark
             process_group=0,
         )
 
@@ -117,12 +135,15 @@ class Guard:
 
 
 def main() -> None:
-    """Waits until the pipe on standard input closes, then ends what carries the mark named on the command line."""
+    """Waits until the pipe on standard input closes, then ends what carries the mark on the command line."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
     while os.read(0, 1024):
         pass
-    end_marked(sys.argv[1])
+    variable, mark, *folders = sys.argv[1:]
+    end_marked(mark, variable)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

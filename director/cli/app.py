@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from director.cli import look, run
+from director.cli import look, partitions, run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,6 +34,7 @@ def director(
 
 
 app.command(name="run")(run.run)
+app.command(name="partitions")(partitions.partitions)
 app.command(name="tools")(look.tools)
 app.command(name="status")(look.status)
 app.command(name="outcomes")(look.outcomes)

@@ -13,9 +13,14 @@ from academy.serialize import SerializationStrategy
 from director import DirectorSpec, run_director
 from director.agent import DirectorAgent
 from director.exchange import LoopbackExchange
-from director.plan import director_specs, plan
+from director.plan import allocation_spec, director_specs, plan, pool_spec
 from director.runfolder import RunFolder
 from director.starting import connect
+
+
+def recorded(directors, **options):
+    pool = pool_spec({"workers_per_node": 1, **options})
+    return plan(directors=directors, allocation=allocation_spec("local", directors), pool=pool).record()
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def exchange():
 
 
 async def test_a_director_runs_from_json_until_it_is_closed(tmp_path, exchange):
-    record = plan(directors=2, nodes=2, shares=None, sizes=None, workers_per_node=1, threads_per_worker=2).record()
+    record = recorded(2, threads_per_worker=2)
     folder = RunFolder(tmp_path / "run")
     folder.create(record)
     spec = director_specs(record, str(folder.path), exchange.spec, memory_ledger=False)[1]
@@ -61,7 +66,7 @@ def test_a_spec_that_is_not_one_is_refused(text):
 
 
 def test_a_director_whose_spec_cannot_be_met_says_why(tmp_path, exchange):
-    record = plan(directors=1, nodes=1, shares=None, sizes=None, workers_per_node=1, threads_per_worker=1).record()
+    record = recorded(1)
     (spec,) = director_specs(record, str(tmp_path / "run"), exchange.spec, memory_ledger=True)
     broken = json.loads(spec.model_dump_json()) | {"shares": {"kind": "size", "values": [7]}}
     summary = run_director(broken)

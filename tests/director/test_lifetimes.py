@@ -141,17 +141,16 @@ async def test_a_process_of_a_worker_pool_that_is_killed_is_replaced_and_its_req
     assert max(outcome.attempts for outcome in outcomes) >= 2
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["its watch", "the pool itself"])
+@pytest.mark.parametrize("which", [0, 1], ids=["its keeper", "the pool itself"])
 async def test_a_worker_pool_that_is_killed_is_replaced_and_its_requests_end_ok(tmp_path, which):
     folder = tmp_path / "run"
     async with Fleet.launch(nodes=2, run_dir=folder, workers_per_node=1) as fleet:
         stream = fleet.map(sweep("mock_md", duration_s=1.0, seed=range(8)))
         outcomes = [await anext(stream)]
-        both = named(members(folder), "process_worker_pool")
-        watches = named(set(both), "watch_pool")
-        assert (len(both), len(watches)) == (4, 2)
-        pools = [pid for pid in both if pid not in watches]
-        os.kill((watches, pools)[which][0], signal.SIGKILL)
+        keepers = named(members(folder), "keeper.py")
+        pools = named(members(folder), "partitions.worker_pool")
+        assert (len(keepers), len(pools)) == (2, 2)
+        os.kill((keepers, pools)[which][0], signal.SIGKILL)
         outcomes += [outcome async for outcome in stream]
         hosts = {outcome.host for outcome in outcomes}
     assert {outcome.status for outcome in outcomes} == {"ok"}

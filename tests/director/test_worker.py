@@ -1,9 +1,9 @@
+import json
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from director.attempt import Attempt
-from director.worker import Worker, describe, worker_cores
+from director.worker import Worker, describe
 from simulations.errors import ToolError
 from simulations.mock_md import TOOL, MockRequest
 from simulations.tool import Tool
@@ -67,27 +67,9 @@ def test_the_mock_tool_says_where_it_slept(tmp_path):
 
 
 def test_a_worker_learns_from_its_environment_what_it_owns():
-    environment = {
-        "DIRECTOR_HOST": "local-2",
-        "DIRECTOR_CORES": "4,5,6,7",
-        "DIRECTOR_THREADS": "2",
-        "PARSL_WORKER_RANK": "1",
-    }
-    resources, cores = describe(environment)
-    assert resources == Resources(host="local-2", worker="local-2/1", threads=2)
-    assert cores == [6, 7]
+    owned = {"host": "node2", "rank": 1, "threads": 2, "accelerator": "0.1"}
+    assert describe({"DIRECTOR_WORKER": json.dumps(owned)}) == Resources(
+        host="node2", worker="node2/1", threads=2, accelerator="0.1"
+    )
     with pytest.raises(KeyError):
         describe({})
-
-
-@given(st.sets(st.integers(0, 200), min_size=1, max_size=64), st.integers(1, 8))
-def test_workers_of_a_node_have_cores_of_their_own_while_there_are_enough(cores, threads):
-    ordered = sorted(cores)
-    workers = max(1, len(ordered) // threads)
-    dealt = [core for rank in range(workers) for core in worker_cores(ordered, rank, threads)]
-    assert set(dealt) <= cores
-    assert len(dealt) == len(set(dealt))
-
-
-def test_a_worker_without_known_cores_may_use_any():
-    assert worker_cores([], 3, 1) == []

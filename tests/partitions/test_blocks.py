@@ -1,97 +1,149 @@
 import json
 import os
+import shlex
 import sys
+from dataclasses import dataclass
 
 import pytest
 from parsl.jobs.states import JobState
 
-from partitions.allocation import Node
-from partitions.blocks import PartitionProvider, ProcessStarter
+from partitions.blocks import PartitionProvider
+from partitions.launchers import LaunchCommand, ProcessLauncher
+from partitions.line import Line
 from tests.helpers import alive, partition, wait_until
+from tests.partitions.keeping import SLEEP, of_block, orders
 
-PYTHON = f"'{sys.executable}' -S -c"
-SLEEP = f"{PYTHON} 'import time; time.sleep(600)'"
+SLEEPING = shlex.join(SLEEP)
+
+
+def python(code):
+    return shlex.join([sys.executable, "-S", "-c", code])
+
+
+@dataclass
+class Blocks:
+    """A provider over two logical nodes, and what it works with."""
+
+    provider: PartitionProvider
+    line: Line
+    orders: list
+
+    def start(self, *nodes, command=SLEEPING):
+        self.provider.want(nodes)
+        return self.provider.submit(command, 1)
+
+    def holding(self):
+        return {node for view in self.provider.blocks().values() for node in view.holding}
+
+    def states(self, *jobs):
+        return [status.state for status in self.provider.status(jobs)]
+
+
+def made(tmp_path, launcher):
+    line = Line("127.0.0.1")
+    given = []
+
+    def order(block, nodes, command):
+        mark = given[0].mark if given else None
+        given.append(orders(line, command, block=block, names=nodes, mark=mark))
+        return given[-1]
+
+    provider = PartitionProvider(
+        partition(2), launcher=launcher, line=line, orders=order, environment=dict(os.environ), folder=tmp_path / "b"
+    )
+    return Blocks(provider, line, given)
 
 
 @pytest.fixture
-def provider(tmp_path):
-    made = PartitionProvider(
-        partition(2), starter=ProcessStarter(), environment=dict(os.environ), log_folder=tmp_path / "logs"
-    )
-    yield made
-    made.cancel_all()
+def blocks(tmp_path):
+    found = made(tmp_path, ProcessLauncher())
+    yield found
+    found.provider.cancel_all()
+    found.line.close()
 
 
-def states(provider, jobs):
-    return [status.state for status in provider.status(jobs)]
+def test_a_block_runs_on_the_nodes_that_were_wanted(blocks):
+    jobs = [blocks.start("local-1"), blocks.start("local-0")]
+    wait_until(lambda: blocks.holding() == {"local-0", "local-1"})
+    assert [blocks.provider.blocks()[job].nodes for job in jobs] == [("local-1",), ("local-0",)]
+    assert blocks.states(*jobs) == [JobState.RUNNING] * 2
 
 
-def test_each_block_gets_a_node_of_its_own_and_no_more_blocks_than_nodes(provider):
-    jobs = [provider.submit(SLEEP, 1), provider.submit(SLEEP, 1)]
-    assert [job.rpartition(".")[0] for job in jobs] == ["local-0", "local-1"]
-    assert states(provider, jobs) == [JobState.RUNNING] * 2
-    with pytest.raises(RuntimeError, match="already runs a block"):
-        provider.submit(SLEEP, 1)
+def test_a_node_is_never_given_to_two_blocks_nor_one_outside_the_partition(blocks):
+    job = blocks.start("local-0")
+    with pytest.raises(ValueError, match="local-0 already runs a block"):
+        blocks.provider.want(["local-0"])
+    with pytest.raises(ValueError, match="node9 is not in partition-0"):
+        blocks.provider.want(["node9"])
+    with pytest.raises(RuntimeError, match="no nodes"):
+        blocks.provider.submit(SLEEPING, 1)
+    wait_until(lambda: blocks.holding() == {"local-0"})
+    blocks.provider.cancel([job])
+    assert blocks.states(job) == [JobState.CANCELLED]
+    assert blocks.start("local-0") != job
 
 
-def test_a_node_is_taken_back_when_its_block_ends(provider):
-    first, _ = provider.submit(SLEEP, 1), provider.submit(SLEEP, 1)
-    assert provider.cancel([first]) == [True]
-    assert states(provider, [first]) == [JobState.CANCELLED]
-    assert provider.submit(SLEEP, 1).startswith("local-0.")
+def test_a_block_that_fails_says_so_with_its_output(blocks):
+    job = blocks.start("local-0", command=python('import sys; sys.exit("no such module: parsl")'))
+    wait_until(lambda: blocks.states(job) == [JobState.FAILED])
+    view = blocks.provider.blocks()[job]
+    assert view.exited == "ended with exit code 1"
+    assert "no such module: parsl" in view.said()
+    blocks.provider.want(["local-0"])
 
 
-def test_a_block_that_fails_says_so_with_its_output(provider):
-    job = provider.submit(f"""{PYTHON} 'import sys; sys.exit("no such module: parsl")'""", 1)
-    wait_until(lambda: states(provider, [job]) == [JobState.FAILED])
-    failure = provider.failures()["local-0"]
-    assert "exit code 1" in failure.reason
-    assert "no such module: parsl" in failure.reason
-    assert failure.job_id == job
+def test_cancelling_ends_what_the_block_started(blocks):
+    code = "import subprocess, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
+    job = blocks.start("local-0", command=python(code))
+    wait_until(lambda: len(of_block(blocks.orders[0])) == 2)
+    pids = of_block(blocks.orders[0])
+    blocks.provider.cancel([job])
+    wait_until(lambda: not any(alive(pid) for pid in pids), 5, "the end of the block")
 
 
-def test_cancelling_ends_what_the_block_started(provider, tmp_path):
-    child = tmp_path / "child.pid"
-    code = (
-        "import os, subprocess, sys, time; "
-        f'p = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"]); '
-        f'open("{child}.new", "w").write(str(p.pid)); os.rename("{child}.new", "{child}"); time.sleep(600)'
-    )
-    job = provider.submit(f"{PYTHON} '{code}'", 1)
-    wait_until(child.exists)
-    provider.cancel([job])
-    wait_until(lambda: not alive(int(child.read_text())))
+def test_a_node_that_is_left_is_free_and_its_keeper_ends(blocks):
+    job = blocks.start("local-0")
+    wait_until(lambda: blocks.holding() == {"local-0"})
+    blocks.provider.leave(job, "local-0")
+    assert blocks.holding() == set()
+    blocks.provider.want(["local-0"])
+    wait_until(lambda: of_block(blocks.orders[0]) == [])
 
 
-def test_what_a_dead_worker_pool_left_running_ends_before_the_node_is_used_again(provider, tmp_path):
-    child = tmp_path / "child.pid"
-    code = (
-        "import os, subprocess, sys; "
-        f'p = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"]); '
-        f'open("{child}", "w").write(str(p.pid))'
-    )
-    job = provider.submit(f"{PYTHON} '{code}'", 1)
-    wait_until(lambda: states(provider, [job]) == [JobState.FAILED])
-    provider.submit(SLEEP, 1)
-    provider.submit(SLEEP, 1)
-    wait_until(lambda: not alive(int(child.read_text())))
+def test_the_secret_of_the_line_is_in_a_private_file_only_for_as_long_as_the_block(blocks, tmp_path):
+    job = blocks.start("local-0")
+    (path,) = (tmp_path / "b").glob("*.json")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert blocks.line.token in path.read_text()
+    wait_until(lambda: blocks.holding() == {"local-0"})
+    for pid in of_block(blocks.orders[0]):
+        for name in ("cmdline", "environ"):
+            with open(f"/proc/{pid}/{name}", "rb") as stream:  # noqa: PTH123
+                assert blocks.line.token.encode() not in stream.read()
+    blocks.provider.cancel([job])
+    assert not path.exists()
 
 
-def test_the_worker_pool_learns_its_node_and_its_threads_and_this_process_environment_stays(tmp_path):
-    before = dict(os.environ)
-    command = ProcessStarter(threads_per_worker=3).command(Node("local-7", (4, 5)), ["pool", "a b"], {"PATH": "/bin"})
-    assert command.arguments == ["pool", "a b"]
-    assert command.environment["DIRECTOR_HOST"] == "local-7"
-    assert command.environment["DIRECTOR_CORES"] == "4,5"
-    assert command.environment["OPENMM_CPU_THREADS"] == command.environment["OMP_NUM_THREADS"] == "3"
-    assert command.environment["PATH"] == "/bin"
-    assert dict(os.environ) == before
+class MissingLauncher(ProcessLauncher):
+    def command(self, hostnames, program):
+        return LaunchCommand(["/no/such/launcher"])
 
 
-def test_a_command_is_never_given_to_a_shell(provider, tmp_path):
+def test_a_launcher_that_is_not_there_is_a_block_that_has_ended(tmp_path):
+    blocks = made(tmp_path, MissingLauncher())
+    job = blocks.start("local-0")
+    assert blocks.states(job) == [JobState.FAILED]
+    assert "/no/such/launcher" in blocks.provider.blocks()[job].exited
+    blocks.provider.cancel_all()
+    blocks.line.close()
+
+
+def test_a_command_is_never_given_to_a_shell(blocks, tmp_path):
     trap = tmp_path / "trap"
-    job = provider.submit(f"{PYTHON} 'import json, sys; print(json.dumps(sys.argv[1:]))' $(touch {trap}) ';' `x`", 1)
-    wait_until(lambda: states(provider, [job]) == [JobState.FAILED])
+    before = dict(os.environ)
+    program = python("import json, sys; print(json.dumps(sys.argv[1:]))")
+    job = blocks.start("local-0", command=f"{program} $(touch {trap}) ';' `x`")
+    wait_until(lambda: blocks.states(job) == [JobState.FAILED])
     assert not trap.exists()
-    reason = provider.failures()["local-0"].reason
-    assert json.loads(reason.partition(": ")[2])[0] == "$(touch"
+    assert json.loads(blocks.provider.blocks()[job].said())[0] == "$(touch"
+    assert dict(os.environ) == before

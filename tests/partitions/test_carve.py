@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partitions import Allocation, Node, by_size, by_weight, carve, even
+from partitions import Allocation, Node, by_hosts, by_size, by_weight, carve, even
+from partitions.hostlist import compress
 
 
 def allocation(count: int) -> Allocation:
@@ -98,3 +99,60 @@ def test_an_allocation_names_each_node_once():
         Allocation("pbs", (Node("n1", (0,)), Node("n2", (0,)), Node("n1", (0,))))
     with pytest.raises(ValueError, match="has no nodes"):
         Allocation("pbs", ())
+
+
+def named(*patterns, hosts=("n1", "n2", "n3", "gpu07"), **options):
+    granted = Allocation("slurm", tuple(Node(name, (0,)) for name in hosts))
+    return [partition.hostnames for partition in carve(granted, by_hosts(patterns), **options)]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["n[1-2]", "n3,gpu07"], [["n1", "n2"], ["n3", "gpu07"]]),
+        (["gpu*", "n*"], [["gpu07"], ["n1", "n2", "n3"]]),
+        (["n?,gpu0?"], [["n1", "n2", "n3", "gpu07"]]),
+        (["n3,n1", "n2,gpu[07]"], [["n1", "n3"], ["n2", "gpu07"]]),
+    ],
+)
+def test_hosts_can_be_named(patterns, expected):
+    assert named(*patterns) == expected
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        (["n[1-3]", "n3,gpu07"], r"n3 is in entry 0 \('n\[1-3\]'\) and in entry 1"),
+        (["n1", "n2"], "no entry names n3, gpu07"),
+        (["n*", "gpu*,node9"], "names node9, which is no node to be shared"),
+        (["n*", "gpu*", "x*"], "names x"),
+        (["n[1-", "n2"], "brackets that do not match"),
+        (["n1", "n2", "n3", "gpu07", "n1"], "5 Directors cannot share 4 nodes"),
+    ],
+)
+def test_names_that_cannot_be_met_are_refused(patterns, message):
+    with pytest.raises(ValueError, match=message):
+        named(*patterns)
+
+
+@given(st.data(), st.integers(1, 60))
+def test_any_partition_by_names_is_the_one_that_was_named(data, count):
+    owners = data.draw(st.lists(st.integers(0, 4), min_size=count, max_size=count))
+    used = sorted(set(owners))
+    patterns = [compress([f"n{i}" for i, owner in enumerate(owners) if owner == who]) for who in used]
+    found = carve(allocation(count), by_hosts(patterns))
+    assert [partition.hostnames for partition in found] == [
+        [f"n{i}" for i, owner in enumerate(owners) if owner == who] for who in used
+    ]
+
+
+@given(st.integers(2, 200), weights)
+def test_a_lead_node_that_is_kept_free_is_in_no_partition_and_all_others_are(count, values):
+    values = values[: count - 1]
+    partitions = carve(allocation(count), by_weight(values), lead_free=True)
+    assert [name for part in partitions for name in part.hostnames] == [f"n{i}" for i in range(1, count)]
+
+
+def test_one_director_too_many_beside_a_free_lead_node_is_refused_with_the_numbers():
+    with pytest.raises(ValueError, match="4 Directors cannot share 3 nodes beside the lead node n0"):
+        carve(allocation(4), even(4), lead_free=True)

@@ -1,0 +1,204 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from partitions.allocation import Node
+from partitions.keeper import BROKEN, NO_DIRECTOR, WRONG_HOST, Orders, Post, dead_children, longest_dead, post_of
+from partitions.line import Line
+from tests.helpers import alive, wait_until
+from tests.partitions.keeping import SLEEP, of_block, orders, start
+
+START_CHILD = (
+    "import os, subprocess, sys, time; child = subprocess.Popen(['sleep', '600']); print(child.pid, flush=True); "
+)
+
+
+@pytest.fixture
+def line():
+    made = Line("127.0.0.1")
+    yield made
+    made.close()
+
+
+def pool(body):
+    return [sys.executable, "-S", "-c", body]
+
+
+def come(line):
+    wait_until(lambda: len(line.keepers()) == 1, what="the keeper's call")
+
+
+def test_a_keeper_says_where_it_is_and_its_pool_lives_until_the_line_breaks(line, tmp_path):
+    what = orders(line, SLEEP)
+    process = start(tmp_path, what)
+    come(line)
+    keeper = line.keepers()[0]
+    assert (keeper.block, keeper.node, keeper.host) == ("0", "local-0", socket.gethostname())
+    wait_until(lambda: len(of_block(what)) == 1)
+    line.hang_up("0")
+    assert process.wait(10) == 0
+    assert of_block(what) == []
+
+
+def test_a_keeper_that_is_killed_takes_its_pool_and_its_folder_with_it(line, tmp_path):
+    what = orders(line, pool(START_CHILD + "time.sleep(600)"))
+    with tempfile.TemporaryDirectory() as own:
+        process = start(tmp_path, what, env={**os.environ, "TMPDIR": own})
+        wait_until(lambda: len(of_block(what)) == 2)
+        assert len(list(Path(own).iterdir())) == 1
+        process.kill()
+        wait_until(lambda: of_block(what) == [], 5, "the end of the pool")
+        wait_until(lambda: list(Path(own).iterdir()) == [], 5, "the end of the folder")
+    wait_until(lambda: line.keepers() == [])
+
+
+def test_a_keeper_that_is_asked_to_end_does(line, tmp_path):
+    what = orders(line, SLEEP)
+    process = start(tmp_path, what)
+    wait_until(lambda: len(of_block(what)) == 1)
+    process.terminate()
+    assert process.wait(10) == 128 + 15
+    assert of_block(what) == []
+
+
+def test_what_an_earlier_block_left_on_the_node_ends_before_the_next_one_begins(line, tmp_path):
+    first = orders(line, SLEEP)
+    left = {**os.environ, "DIRECTOR_BLOCK_MARK": f"{first.mark}.local-0.0"}
+    other_node = {**os.environ, "DIRECTOR_BLOCK_MARK": f"{first.mark}.local-01.0"}
+    orphan, neighbour = subprocess.Popen(SLEEP, env=left), subprocess.Popen(SLEEP, env=other_node)
+    second = orders(line, SLEEP, block="1", mark=first.mark)
+    process = start(tmp_path, second)
+    assert orphan.wait(10) == -9
+    come(line)
+    assert neighbour.poll() is None
+    neighbour.kill()
+    neighbour.wait()
+    process.terminate()
+    process.wait(10)
+
+
+def test_a_pool_ends_with_its_own_exit_code(line, tmp_path):
+    assert start(tmp_path, orders(line, pool("import sys; sys.exit(7)"))).wait(10) == 7
+    assert start(tmp_path, orders(line, pool("import os; os.kill(os.getpid(), 9)"))).wait(10) == 137
+
+
+def test_a_pool_that_does_not_collect_a_dead_child_is_ended_with_all_of_its_children(line, tmp_path):
+    body = START_CHILD + "other = subprocess.Popen(['sleep', '600']); print(other.pid, flush=True); time.sleep(600)"
+    process = start(tmp_path, orders(line, pool(body)))
+    helper, worker = int(process.stdout.readline()), int(process.stdout.readline())
+    subprocess.run(["kill", "-9", str(helper)], check=True)
+    assert process.wait(20) == BROKEN
+    assert f"process {helper} of the worker pool died" in process.stderr.read()
+    assert not alive(worker)
+
+
+def test_a_pool_that_collects_its_dead_children_goes_on(line, tmp_path):
+    body = START_CHILD + "child.kill(); time.sleep(1); child.wait(); time.sleep(5); print('done', flush=True)"
+    process = start(tmp_path, orders(line, pool(body)))
+    assert process.wait(30) == 0
+    assert "done" in process.stdout.read()
+
+
+def test_the_pool_learns_what_its_workers_own_and_what_they_say_reaches_the_director(line, tmp_path):
+    body = (
+        "import json, os, socket, time; "
+        "said = {'rank': 0, 'host': 'x', 'cores': [1], 'accelerator': None,"
+        " 'owned': json.loads(os.environ['DIRECTOR_BINDINGS']), 'node': os.environ['DIRECTOR_HOST']}; "
+        "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(json.dumps(said).encode(),"
+        " os.environ['DIRECTOR_REPORTS']); time.sleep(600)"
+    )
+    process = start(tmp_path, orders(line, pool(body), accelerators=("0", "1")))
+    come(line)
+    wait_until(lambda: 0 in line.keepers()[0].workers)
+    said = line.keepers()[0].workers[0]
+    assert said["node"] == "local-0"
+    assert [item["accelerator"] for item in said["owned"]] == ["0", "1"]
+    process.terminate()
+    process.wait(10)
+
+
+def test_on_a_wrong_host_nothing_starts_and_the_director_hears_of_it(line, tmp_path):
+    what = orders(line, pool(f"open({str(tmp_path / 'ran')!r}, 'w')"), names=("node7", "node8"), logical=False)
+    process = start(tmp_path, what)
+    assert process.wait(10) == WRONG_HOST
+    assert f"this is {socket.gethostname()}, but the block's nodes are node7, node8" in process.stderr.read()
+    assert [stranger.host for stranger in line.strangers()] == [socket.gethostname()]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_keeper_that_cannot_reach_its_director_says_so(line, tmp_path):
+    what = orders(line, SLEEP)
+    line.close()
+    process = start(tmp_path, what)
+    assert process.wait(20) == NO_DIRECTOR
+    assert "cannot reach the Director at 127.0.0.1" in process.stderr.read()
+
+
+MPS = """#!/bin/sh
+echo "$@ $CUDA_MPS_PIPE_DIRECTORY ${CUDA_VISIBLE_DEVICES:-all}" >> "$0.log"
+sleep 600 &
+"""
+
+
+@pytest.mark.parametrize(("workers", "mps", "daemon"), [(2, True, True), (1, True, False), (2, False, False)])
+def test_mps_is_started_where_workers_share_a_gpu_and_ends_with_the_pool(line, tmp_path, workers, mps, daemon):
+    program = tmp_path / "nvidia-cuda-mps-control"
+    program.write_text(MPS)
+    program.chmod(0o755)
+    body = "import os, sys, time; print(os.environ.get('CUDA_MPS_PIPE_DIRECTORY', ''), flush=True); time.sleep(600)"
+    what = orders(line, pool(body), accelerators=("0",), workers=workers, mps=mps)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": "5"}
+    process = start(tmp_path, what, env=environment)
+    pipe = process.stdout.readline().strip()
+    assert bool(pipe) is daemon
+    log = tmp_path / "nvidia-cuda-mps-control.log"
+    assert log.exists() is daemon
+    if daemon:
+        assert log.read_text().split() == ["-d", pipe, "all"]
+    assert len(of_block(what)) == (2 if daemon else 1)
+    process.terminate()
+    process.wait(10)
+    assert of_block(what) == []
+
+
+@pytest.mark.parametrize(
+    ("hostname", "names", "found"),
+    [
+        ("node1", ["node1", "node2"], 0),
+        ("NODE2", ["node1", "node2"], 1),
+        ("x3001", ["x3001.hsn.example.org", "x3002.hsn.example.org"], 0),
+        ("x3002.example.org", ["x3001", "x3002"], 1),
+        ("node1", ["node10", "node11"], None),
+        ("n1.a.org", ["n1.b.org"], None),
+        ("n1", ["n1.a.org", "n1.b.org"], None),
+        ("n1.b.org", ["n1.a.org", "n1.b.org"], 1),
+    ],
+)
+def test_a_host_knows_its_post_by_any_of_its_names_but_never_takes_anothers(hostname, names, found):
+    posts = [Post(Node(name, (0,)), ()) for name in names]
+    assert post_of(hostname, posts) is (None if found is None else posts[found])
+
+
+def test_orders_survive_the_way_through_the_file(line):
+    what = orders(line, ["python", "a b"], accelerators=("0.0", "0.1"), names=("n1", "n2"))
+    assert Orders.load(what.dump()) == what
+    assert json.loads(what.dump())["posts"][1]["node"]["hostname"] == "n2"
+
+
+def test_dead_children_are_seen():
+    child = subprocess.Popen(["true"])
+    wait_until(lambda: child.pid in dead_children(os.getpid()))
+    child.wait()
+    assert child.pid not in dead_children(os.getpid())
+    assert dead_children(999_999_999) == set()
+
+
+def test_how_long_a_child_is_dead_is_counted_from_the_first_look():
+    since = longest_dead({}, {1, 2}, 10.0)
+    assert longest_dead(since, {2, 3}, 12.0) == {2: 10.0, 3: 12.0}
