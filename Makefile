@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint docs clean
+.PHONY: help demo test test-cluster bench lint docs clean
 
 help:  ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -24,7 +24,10 @@ demo: $(READY)  ## Run examples/minimal.py: 2 Directors, 4 logical nodes, 16 rea
 test: $(READY)  ## Run the tests
 	$(BIN)/python -m pytest
 
-bench: $(READY)  ## Measure speed and memory against bare Parsl, Academy and OpenMM
+test-cluster: $(READY)  ## Run the tests that need several nodes, in a Slurm cluster of namespaces (Debian, root)
+	$(BIN)/python -m pytest tests/cluster
+
+bench: $(READY)  ## Measure speed, memory and recovery, beside bare Parsl, Academy and OpenMM
 	$(BIN)/python -m benchmarks
 
 lint: $(READY)  ## Check style and types

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import closing, overhead, simulation
+from benchmarks import closing, cluster, overhead, simulation
 from benchmarks.table import Row, table
 
 ALL = {
@@ -20,6 +20,9 @@ ALL = {
     "pair": simulation.side_by_side,
     "short": simulation.short_requests,
     "closing": closing.closing,
+    "partitions": cluster.partitions,
+    "recovery": cluster.recovery,
+    "blocks": cluster.blocks,
 }
 
 

@@ -33,7 +33,7 @@ from simulations.tool import find_tools
 
 if TYPE_CHECKING:
     from director.engine import Engine
-    from director.pool import ParslPool
+    from director.parsl_pool import ParslPool
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
     # Imports take most of the start-up, so they stand in the order in which they are needed: the interchange starts
     # while Parsl is imported, and the workers while Academy is.
     interchange = WarmInterchange(folder.director(spec.index))
-    from director.pool import ParslPool, PoolPlace
+    from director.parsl_pool import ParslPool, PoolPlace
 
     launcher = await asyncio.to_thread(launcher_of, allocation, spec.pool, around)
     place = PoolPlace(

@@ -92,9 +92,9 @@ class HandPool:
         attempts, future = self.submitted[index]
         future.set_result([attempt_result(attempt) for attempt in attempts])
 
-    def lose(self, index: int = -1) -> None:
-        """Loses the worker under a task."""
-        self.submitted[index][1].set_exception(LostError("worker lost"))
+    def lose(self, index: int = -1, *, with_node: bool = False) -> None:
+        """Loses the worker under a task, or the whole node."""
+        self.submitted[index][1].set_exception(LostError("worker lost", with_node=with_node))
 
 
 def tools_of(*tools: AnyTool) -> dict[str, AnyTool]:

@@ -167,6 +167,16 @@ async def test_losses_are_bounded_and_the_reason_is_given():
         assert "tried 3 times" in outcome.error.hint
 
 
+async def test_the_loss_of_a_node_is_not_held_against_a_request_but_bounded():
+    async with running(max_attempts=1, max_node_losses=3) as (engine, pool):
+        await engine.submit([mock_request("a")])
+        for count in (1, 2, 3):
+            await tasks(pool, count)
+            pool.lose(with_node=True)
+        (outcome,) = await outcomes(engine)
+    assert (outcome.status, outcome.attempts, outcome.error.type) == ("failed", 3, "Lost")
+
+
 async def test_an_error_of_the_pool_is_a_failed_outcome_not_a_silence():
     async with running() as (engine, pool):
         await engine.submit([mock_request("a")])

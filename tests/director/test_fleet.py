@@ -264,3 +264,31 @@ async def test_a_simulation_that_blows_up_is_one_failed_outcome(tmp_path):
     assert outcomes[hot.id].status == "failed"
     assert 0 < outcomes[hot.id].error.details["step"] <= 2000
     assert "timestep_fs" in outcomes[hot.id].error.hint
+
+
+async def test_workers_own_accelerators_and_nodes_say_so(tmp_path):
+    async with Fleet.launch(
+        nodes=2, run_dir=tmp_path / "run", accelerators=["0.0", "0.1"], pool={"workers_per_accelerator": 1}
+    ) as fleet:
+        outcomes = [outcome async for outcome in fleet.map(sweep("mock_md", duration_s=0.3, seed=range(12)))]
+        (status,) = await fleet.status()
+    assert {(outcome.worker, outcome.accelerator) for outcome in outcomes} == {
+        ("local-0/0", "0.0"), ("local-0/1", "0.1"), ("local-1/0", "0.0"), ("local-1/1", "0.1")
+    }  # fmt: skip
+    assert [(node["state"], node["workers"], node["accelerators"]) for node in status["nodes"]] == [
+        ("up", 2, ["0.0", "0.1"])
+    ] * 2
+    assert all(node["since"] for node in status["nodes"])
+
+
+async def test_a_fleet_in_a_job_takes_the_jobs_nodes_or_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "node[1-2]")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "3")
+    with pytest.raises(Refused, match="SLURM_JOB_NUM_NODES"):
+        await Fleet.launch(run_dir=tmp_path / "run")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    monkeypatch.setenv("SLURM_JOB_CPUS_PER_NODE", "4(x2)")
+    with pytest.raises(Refused, match="3 Directors cannot share 2 nodes"):
+        await Fleet.launch(3, run_dir=tmp_path / "run", pool={"launcher": "openmpi"})
+    assert not (tmp_path / "run").exists()

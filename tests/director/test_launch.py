@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import re
 import stat
+import subprocess
+import sys
 import uuid
 
 import pytest
@@ -72,3 +75,22 @@ def test_a_director_whose_spec_cannot_be_met_says_why(tmp_path, exchange):
     summary = run_director(broken)
     assert summary["ok"] is False
     assert "add up to 7" in summary["error"]
+
+
+def test_the_log_says_what_each_worker_owns(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_RUN, str(tmp_path / "run")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    log = (tmp_path / "run" / "director-0" / "director.log").read_text()
+    assert re.search(r"workers have begun: local-0/0 on \S+ with cores [0-9,]+ and accelerator 0\.0", log), log
+
+
+ONE_RUN = """
+import asyncio, sys
+from director import Fleet
+async def main():
+    async with Fleet.launch(run_dir=sys.argv[1], accelerators=["0.0"]) as fleet:
+        await fleet.run("mock_md", duration_s=1.5)
+asyncio.run(main())
+"""

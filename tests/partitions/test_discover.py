@@ -2,6 +2,7 @@ import errno
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -131,6 +132,20 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", code]
 
 
+@pytest.fixture
+def text_to_read():
+    """Something on this process's standard input, which a program must not take."""
+    saved, (reader, writer) = os.dup(0), os.pipe()
+    os.write(writer, b"for somebody else")
+    os.close(writer)
+    os.dup2(reader, 0)
+    yield
+    os.dup2(saved, 0)
+    os.close(saved)
+    os.close(reader)
+
+
+@pytest.mark.usefixtures("text_to_read")
 def test_a_program_sees_the_environment_that_was_given_and_nothing_to_read(monkeypatch):
     monkeypatch.setenv("ONLY_HERE", "1")
     code = "import os, sys; print(os.environ.get('ONLY_HERE'), os.environ.get('GIVEN'), repr(sys.stdin.read()))"
@@ -154,12 +169,17 @@ def test_a_program_is_looked_for_where_the_environment_says(tmp_path):
         ["/no/such/program"],
         python("print('half'); raise SystemExit(1)"),
         python("import os; os.kill(os.getpid(), 9)"),
-        python("import time; print('half', flush=True); time.sleep(600)"),
         ["echo; echo", "a shell"],
     ],
 )
 def test_a_program_that_does_not_end_well_says_nothing(command):
-    assert ThisProcess(timeout_s=2).output_of(command) is None
+    assert ThisProcess().output_of(command) is None
+
+
+def test_a_program_that_hangs_is_not_waited_for():
+    started = time.monotonic()
+    assert ThisProcess(timeout_s=0.5).output_of(python("import time; time.sleep(600)")) is None
+    assert time.monotonic() - started < 10
 
 
 def test_no_environment_is_too_odd():

@@ -83,6 +83,7 @@ def test_a_message_stays_short_and_printable():
         (["n2", "n1"], "n[2,1]"),
         (["x1n1.a2.org", "x1n2.a2.org", "x2n1.a2.org"], "x1n[1-2].a2.org,x2n1.a2.org"),
         (["a1", "b", "a2"], "a1,b,a2"),
+        (["n", "n1", "n2"], "n,n[1-2]"),
     ],
 )
 def test_neighbours_share_a_bracket(names, expected):

@@ -30,6 +30,11 @@ def test_an_lsf_job_has_as_many_cores_as_slots():
     assert host_file(LSF) is None
 
 
+def test_an_lsf_host_that_is_listed_again_has_all_its_slots():
+    found = lsf_allocation(LSF | {"LSB_MCPU_HOSTS": "h1 1 h2 2 h1 3"})
+    assert [(node.hostname, len(node.cores)) for node in found.nodes] == [("h1", 4), ("h2", 2)]
+
+
 def test_an_lsf_host_file_says_the_same():
     environment = {name: value for name, value in LSF.items() if name != "LSB_MCPU_HOSTS"}
     assert host_file(environment) == "/home/ada/.lsbatch/33"

@@ -95,6 +95,7 @@ def test_qstat_is_asked_for_times_in_a_known_zone():
         ("a", qstat("(a[0]:ncpus=2:ngpus=1+a[1]:ncpus=4)"), {"a": (6, 1)}),
         ("a b", qstat("(v7:ncpus=2+v8:ncpus=1)+(v9:ncpus=4)", exec_host="b/0*3+a/0*4"), {"a": (4, 0), "b": (3, 0)}),
         ("A.x a.y", qstat("(a.y:ncpus=2)+(A.x:ncpus=1)"), {"A.x": (1, 0), "a.y": (2, 0)}),
+        ("X1.site.org", qstat("(x1:ncpus=2)"), {"X1.site.org": (2, 0)}),
         ("a", json.dumps({"Jobs": {"4217.pbs-01.site.org": {"exec_vnode": "(a:ncpus=2)"}}}), {"a": (2, 0)}),
     ],
 )
@@ -149,7 +150,12 @@ def test_repeats_in_the_node_file_change_nothing_and_first_sight_gives_the_order
         (ENVIRONMENT, "a", "qstat: Unknown Job Id", "qstat: its output is not the JSON"),
         (ENVIRONMENT, "a", "[]", "qstat: its output is not the JSON"),
         (ENVIRONMENT, "a", '{"timestamp":1}', f"qstat: it does not know of job {JOB}"),
-        (ENVIRONMENT, "a", '{"Jobs":{"7.pbs-01":{}}}', f"qstat: it tells of 7.pbs-01 and not of job {JOB}"),
+        (
+            ENVIRONMENT,
+            "a",
+            '{"Jobs":{"7.pbs-01":{"exec_vnode":"(a:ncpus=1)"}}}',
+            f"qstat: it tells of 7.pbs-01 and not of job {JOB}",
+        ),
         (ENVIRONMENT, "a", qstat("a:ncpus=2"), "qstat: exec_vnode 'a:ncpus=2' is not of the form"),
         (ENVIRONMENT, "a", qstat("(a:ncpus=two)"), "qstat: exec_vnode '(a:ncpus=two)' has 'ncpus=two'"),
         (ENVIRONMENT, "a", qstat("(a:mem=1kb)"), "qstat: exec_vnode: gives a 0 cores"),
