@@ -128,8 +128,6 @@ def blocks(folder: Path) -> list[Row]:
                 f"{all_['launchers_mib']:.0f}")
         )  # fmt: skip
     for name, unit, digits in (("seconds", "s", 2), ("launchers_mib", "MiB", 2)):
-        slopes = [
-            (found[kind][-1][name] - found[kind][0][name]) / (SIZES[-1] - SIZES[0]) for kind in ("one", "all")
-        ]
+        slopes = [(found[kind][-1][name] - found[kind][0][name]) / (SIZES[-1] - SIZES[0]) for kind in ("one", "all")]
         rows.append(Row(f"  slope ({unit} per node)", f"{slopes[0]:.{digits}f}", f"{slopes[1]:.{digits}f}"))
     return rows

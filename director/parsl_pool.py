@@ -27,6 +27,7 @@ from director.warm import WarmInterchange
 from director.worker import pack_name, run_attempts
 from partitions.blocks import PartitionProvider
 from partitions.carve import Partition
+from partitions.environment import FORWARDED_VARIABLES
 from partitions.keeper import Orders, Post
 from partitions.launchers import Launcher
 from partitions.line import KeeperView, Line
@@ -162,6 +163,9 @@ class ParslPool:
             logical=not self._place.launcher.nodes_at_once,
             mps=self._spec.mps,
             pool=tuple(command),
+            environment={
+                name: self._place.environment[name] for name in FORWARDED_VARIABLES if name in self._place.environment
+            },
         )
 
     @property

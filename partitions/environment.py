@@ -4,3 +4,15 @@ HOST_VARIABLE = "DIRECTOR_HOST"
 BINDINGS_VARIABLE = "DIRECTOR_BINDINGS"
 REPORTS_VARIABLE = "DIRECTOR_REPORTS"
 WORKER_VARIABLE = "DIRECTOR_WORKER"
+
+# What a worker pool needs of the Director's environment, whatever a launcher forwards. No secret is among them.
+FORWARDED_VARIABLES = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "OPENMM_PLUGIN_DIR",
+    "OPENMM_CUDA_COMPILER",
+    "CUDA_HOME",
+    "ROCM_PATH",
+)

@@ -14,6 +14,8 @@ from typing import Literal
 State = Literal["starting", "up", "lost"]
 MAX_STILLBORN = 3
 LONGEST_PAUSE_S = 30.0
+SHORTEST_PATIENCE_S = 5.0
+PATIENCE = 3.0
 
 
 def pause_s(failures: int) -> float:
@@ -124,6 +126,7 @@ class NodeWatch:
         self._startup_timeout_s = startup_timeout_s
         self._wait_s = wait_s
         self._ever_up = False
+        self._longest_start_s = 0.0
 
     def look(self, now: float, blocks: Mapping[str, BlockView], connected: Mapping[str, int]) -> Steps:
         """Decides what to do.
@@ -163,23 +166,34 @@ class NodeWatch:
         elif name in block.holding and up:
             if record.state != "up":
                 news.append(f"{name} is up")
+                self._longest_start_s = max(self._longest_start_s, block.age_s)
             record.turn("up", now)
             record.connected, record.failures, record.timed_out, self._ever_up = True, 0, False, True
         elif name in block.holding:
             if record.connected:
                 self._lose(record, now, "its workers have stopped to answer", news)
-            elif block.age_s > self._startup_timeout_s:
+            elif block.age_s > self._patience_s(record):
                 self._too_late(record, now, "its workers did not connect to the Director", block, news)
         elif name in block.reached:
             self._lose(record, now, _told("its worker pool has ended", block), news)
         elif block.exited is not None:
             self._lose(record, now, _told(f"{self._launcher} {block.exited} before a worker pool began", block), news)
-        elif block.age_s > self._startup_timeout_s:
+        elif block.age_s > self._patience_s(record):
             self._too_late(record, now, f"{self._launcher} started no worker pool there", block, news)
 
     def _too_late(self, record: NodeRecord, now: float, what: str, block: BlockView, news: list[str]) -> None:
         record.timed_out = True
-        self._lose(record, now, _told(f"{what} within {self._startup_timeout_s:g} s", block), news)
+        self._lose(record, now, _told(f"{what} within {round(self._patience_s(record), 1):g} s", block), news)
+
+    def _patience_s(self, record: NodeRecord) -> float:
+        """How long a start may take. A launcher that was sent to a dead node may hang; the node may come back meanwhile.
+
+        So a lost node has only somewhat longer than the slowest start so far, and then twice as long each time.
+        """
+        if record.state != "lost" or not self._ever_up:
+            return self._startup_timeout_s
+        usual = max(SHORTEST_PATIENCE_S, PATIENCE * self._longest_start_s)
+        return min(self._startup_timeout_s, usual * 2.0 ** min(record.failures - 1, 10))
 
     def _lose(self, record: NodeRecord, now: float, reason: str, news: list[str]) -> None:
         record.failures += 1

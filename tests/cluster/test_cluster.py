@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import machine, slurm
-from tests.cluster.cluster import Cluster, ClusterError, CommandError
+from tests.cluster.cluster import Cluster, CommandError
+from tests.cluster.machine import ClusterError
 from tests.cluster.namespaces import Host, HostError
 from tests.helpers import alive, wait_until
 
@@ -284,7 +285,7 @@ class TestLifetime:
             Cluster(tmp_path / "c").up()
 
     def test_others_than_root_are_told_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(machine.os, "geteuid", lambda: 1000)
+        monkeypatch.setattr("os.geteuid", lambda: 1000)
         with pytest.raises(ClusterError, match="as root"):
             Cluster(tmp_path / "c").up()
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -198,9 +199,10 @@ class TestMpiexec:
         script = [launch.format(n=1, hosts=host) + " hostname" for host in ("node2", "node1", "node4")]
         job = cluster.pbs_job("\n".join([*script, launch.format(n=2, hosts="node3,node4") + " hostname"]), mpiexec=name)
         job.wait()
-        words = job.output.split()
-        assert words[:3] == ["node2", "node1", "node4"]
-        assert sorted(words[3:]) == ["node3", "node4"]
+        # Under load Open MPI warns now and then that it could not make a process group that its child has made already.
+        hosts = [line for line in job.output.splitlines() if "setpgid" not in line]
+        assert hosts[:3] == ["node2", "node1", "node4"]
+        assert sorted(hosts[3:]) == ["node3", "node4"]
 
     def test_says_what_it_is(self, cluster: Cluster, name: str) -> None:
         done = cluster.run("login", ["mpiexec", "--version"], environment=cluster.pbs_environment(name))
@@ -246,7 +248,9 @@ class TestPals:
         assert job.output == "mpiexec: host node4 is not in the job\n1\n"
 
 
-def describe(cluster: Cluster, identity: str) -> dict[str, object] | dict[str, dict[str, object]]:
+def describe(cluster: Cluster, identity: str) -> dict[str, Any]:
     """What ``qstat`` says of a job."""
     words = ["qstat", "-x", "-f", "-F", "json", identity]
-    return json.loads(cluster.run("login", words, environment=cluster.pbs_environment()).stdout)["Jobs"][identity]
+    answer = json.loads(cluster.run("login", words, environment=cluster.pbs_environment()).stdout)
+    shown: dict[str, Any] = answer["Jobs"][identity]
+    return shown

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.cluster.cluster import ClusterError
 from tests.cluster.runs import batch, seconds, sleeps, submit
 from tests.cluster.slurm import wait_until_idle
 from tests.helpers import wait_until
@@ -20,9 +21,18 @@ def whole(cluster):
     yield
     cluster.run("login", ["ip", "link", "set", "to-node2", "up"], check=False)
     for name in cluster.nodes:
+        if cluster.node_up(name) and not slurmd_runs(cluster, name):
+            cluster.kill_node(name)
         if not cluster.node_up(name):
             cluster.start_node(name)
     wait_until_idle(lambda command: cluster.run("login", command).stdout, len(cluster.nodes), 60)
+
+
+def slurmd_runs(cluster, name):
+    try:
+        return cluster.daemon_pid(name, "slurmd") > 0
+    except ClusterError:
+        return False
 
 
 def kill_node(run):
@@ -107,18 +117,30 @@ def test_status_shows_each_node_and_since_when_it_is_lost(cluster, tmp_path):
     assert_nothing_lost(run, 40)
 
 
-def test_a_node_that_comes_back_gets_a_new_worker_pool(cluster, tmp_path):
-    """With PBS, whose jobs keep their nodes: Slurm takes a node that was lost out of the job."""
-    folder = tmp_path / "r"
-    what = batch(sleeps(60, 1.0), directors=1, pool={"launcher": "hydra"})
-    run = submit(cluster, folder, what, scheduler="pbs")
+def plug_it_in_again(run):
+    run.cluster.run("login", ["ip", "link", "set", "to-node2", "up"])
+
+
+def start_it_again(run):
+    run.cluster.start_node("node2")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "launcher", "leave", "come_back"),
+    [("slurm", "srun", kill_node, start_it_again), ("pbs", "hydra", pull_the_cable, plug_it_in_again)],
+    ids=["Slurm, restarted", "PBS, cut off"],
+)
+def test_a_node_that_comes_back_gets_a_new_worker_pool(cluster, tmp_path, scheduler, launcher, leave, come_back):
+    """As far as the scheduler lets it: neither Slurm nor PBS starts anything on a node that it has given up."""
+    what = batch(sleeps(150, 1.0), directors=1, pool={"launcher": launcher})
+    run = submit(cluster, tmp_path / "r", what, scheduler=scheduler)
     run.until(4)
-    cluster.kill_node("node2")
+    leave(run)
     wait_until(lambda: run.nodes()["node2"]["state"] == "lost", NOTICED_S, "the loss of node2")
-    cluster.start_node("node2")
-    wait_until(lambda: run.nodes()["node2"]["state"] == "up", 60, f"the return of node2\n{run.told()}")
+    come_back(run)
+    wait_until(lambda: run.nodes()["node2"]["state"] == "up", 40, f"the return of node2\n{run.told()}")
     back = time.time()
-    outcomes = assert_nothing_lost(run, 60)
+    outcomes = assert_nothing_lost(run, 150)
     assert [o for o in outcomes if o["host"] == "node2" and seconds(o["started_at"]) > back - 1]
 
 
@@ -149,7 +171,7 @@ def test_losing_nodes_does_not_use_up_the_attempts_of_a_request(cluster, tmp_pat
         kill_pool_of(run)
     code, outcomes = run.end()
     assert code == 0, json.dumps(outcomes)
-    assert outcomes[0]["attempts"] == 4
+    assert outcomes[0]["attempts"] >= 4
 
 
 def began(run):

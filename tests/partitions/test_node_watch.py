@@ -147,6 +147,24 @@ def test_a_node_that_stays_away_is_tried_less_and_less_often():
     assert [pause_s(n) for n in (1, 2, 3, 4, 9)] == [0, 1, 2, 4, 30]
 
 
+def test_a_launcher_that_hangs_on_a_dead_node_is_not_waited_for_as_at_first():
+    """The node may be back long before the launcher that was sent to it too early gives up."""
+    made = cluster(timeout=600)
+    made.look()
+    made.connect("node1", "node2")
+    made.look(4)
+    made.vanish("node2")
+    assert made.look(1).start == [["node2"]]
+    waits, waited = [], 0
+    for _ in range(700):
+        waited += 1
+        if made.look(1).start:
+            waits.append(waited)
+            waited = 0
+    assert waits[:4] == [14, 27, 53, 105]  # 12 s of patience and no pause, then twice as much, and 1 s …
+    assert made.states() == ["up", "lost"]
+
+
 def test_a_launcher_that_hangs_is_an_error_within_the_deadline():
     made = cluster(timeout=20)
     made.said = "srun: waiting for resources"
