@@ -53,7 +53,7 @@ def _in_job(cluster: Cluster, folder: Path, *words: str, nodes: int = 4, launche
 
 @_possible
 def partitions(folder: Path) -> list[Row]:
-    """No-ops over two Partitions at once, against two bare HTEXs by the same launcher; and the first Outcome by each."""
+    """No-ops over two Partitions at once, against two bare HTEXs by the same launcher; and first Outcomes by each."""
     with Cluster(folder / "c") as cluster:
         pairs = []
         for index in range(ROUNDS):
@@ -71,13 +71,11 @@ def partitions(folder: Path) -> list[Row]:
         ]  # fmt: skip
         first = statistics.median(theirs["first_s"] for _, theirs in pairs)
         for launcher in LAUNCHERS:
-            found = [
-                _in_job(
-                    cluster, folder / f"{launcher}{index}", "ours", str(folder / f"run-{launcher}{index}"), "100", "NOW",
-                    launcher=launcher,
-                )["first_s"]
-                for index in range(ROUNDS)
-            ]  # fmt: skip
+            found = []
+            for index in range(ROUNDS):
+                place = folder / f"{launcher}{index}"
+                answer = _in_job(cluster, place, "ours", str(place / "run"), "100", "NOW", launcher=launcher)
+                found.append(answer["first_s"])
             what = f"from the job's start to the first Outcome, {launcher}; bare HTEXs by srun (s)"
             rows.append(Row(what, spread(found), f"{first:.2f}", statistics.median(found) / first))
     return rows

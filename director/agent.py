@@ -113,8 +113,8 @@ class DirectorAgent(Agent):
             wait_s: How long to wait for the first one, in seconds, at most 60.
 
         Returns:
-            ``outcomes``, ``next`` (the cursor for the next page) and ``failure`` (null, or why the Director cannot
-            go on).
+            ``outcomes``, ``next`` (the cursor for the next page), ``failure`` (null, or why the Director cannot
+            go on) and ``hopeless`` (null, or why it has no workers: what it is sent fails).
         """
         limit = max(1, min(limit, MAX_PAGE))
         entries = await self._engine.outcomes(max(0, after), limit, max(0.0, min(wait_s, MAX_WAIT_S)))
@@ -129,6 +129,7 @@ class DirectorAgent(Agent):
             "outcomes": [json.loads(entry.body) for entry in page],
             "next": page[-1].seq if page else after,
             "failure": self._engine.failure,
+            "hopeless": self._engine.pool.hopeless,
         }
 
     @action

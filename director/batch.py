@@ -67,14 +67,6 @@ class BatchFile(BaseModel):
     pool: dict[str, Any] = Field(default_factory=dict)
     requests: list[BatchEntry] = Field(min_length=1)
 
-    def pool_options(self) -> dict[str, Any]:
-        """How workers are run, as `PoolSpec` names it."""
-        return {
-            "workers_per_node": self.workers_per_node,
-            "threads_per_worker": self.threads_per_worker,
-            **self.pool,
-        }
-
 
 @dataclass(frozen=True)
 class Batch:

@@ -31,8 +31,16 @@ def carved(allocation: Allocation, shares: SharesSpec, pool: PoolSpec) -> list[P
     return carve(allocation, parts, lead_free=pool.lead_workers == 0)
 
 
-def launcher_of(allocation: Allocation, pool: PoolSpec, surroundings: Surroundings) -> Launcher:
+def launcher_of(
+    allocation: Allocation, pool: PoolSpec, surroundings: Surroundings, *, installed: bool = True
+) -> Launcher:
     """How programs are started on the Allocation's nodes.
+
+    Args:
+        allocation: The Allocation.
+        pool: What was asked for.
+        surroundings: Where the launcher is looked for.
+        installed: Whether it must be there.
 
     Raises:
         LauncherError: If there is no such launcher.
@@ -43,4 +51,5 @@ def launcher_of(allocation: Allocation, pool: PoolSpec, surroundings: Surroundin
         program=pool.launcher_program,
         which=lambda name: shutil.which(name, path=surroundings.environment.get("PATH")),
         version=lambda program: surroundings.output_of([program, "--version"]),
+        installed=installed,
     )

@@ -123,7 +123,7 @@ class LoopbackExchange:
         self._socket = socket.create_server((HOST, 0), backlog=1024)
         port = self._socket.getsockname()[1]
         token = SecretStr(secrets.token_urlsafe(TOKEN_BYTES))
-        self.spec = ExchangeSpec(url=f"http://{HOST}:{port}", token=token)
+        self.spec = ExchangeSpec(url=f"http://{HOST}:{port}", host=socket.gethostname(), token=token)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="exchange", daemon=True)
         self._runner: web.AppRunner | None = None

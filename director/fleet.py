@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -133,11 +134,7 @@ class Fleet:
         """
 
         async def launching() -> Fleet:
-            options = {
-                "workers_per_node": workers_per_node,
-                "threads_per_worker": threads_per_worker,
-                **(pool or {}),
-            }
+            options = {"workers_per_node": workers_per_node, "threads_per_worker": threads_per_worker}
             what = await asyncio.to_thread(
                 plan,
                 directors=directors,
@@ -145,7 +142,7 @@ class Fleet:
                 shares=shares,
                 sizes=sizes,
                 hosts=hosts,
-                pool=pool_spec(options),
+                pool=pool_spec(options, pool),
             )
             return await cls._launch(what, _folder(run_dir), site or LocalSite(), memory_ledger)
 
@@ -171,13 +168,16 @@ class Fleet:
 
         Raises:
             Refused: If there is no run in this folder, or it is not open.
-            DirectorLost: If its exchange does not answer.
+            DirectorLost: If its exchange does not answer, or is another machine's.
         """
         folder = _folder(run_dir)
         record = folder.read()
         spec = folder.read_exchange()
         if spec is None:
             raise Refused([Problem("run", f"{folder.path} is not open", "Read it with `director outcomes`")])
+        here = socket.gethostname()
+        if spec.host != here:  # whoever listens at that address here is somebody else
+            raise DirectorLost(f"the exchange of {folder.path} can be reached on {spec.host} only, and this is {here}")
         try:
             client = await connect(spec)
         except OSError as error:
@@ -247,8 +247,7 @@ class Fleet:
             DirectorLost: If the Director is gone; the Request is in its ledger.
         """
         (request,) = self.prepare([Request(tool=tool, inputs=inputs)])
-        open_links = [link for link in self.links if not link.lost.done()] or self.links
-        link = min(open_links, key=lambda link: len(link.outstanding) / link.workers)
+        link = min(self._useful(), key=lambda link: len(link.outstanding) / link.workers)
         outcome = self._wait_for(request)
         try:
             await link.post(request)
@@ -306,12 +305,19 @@ class Fleet:
         for request in requests:
             while True:
                 room.clear()
-                link = min(self.links, key=lambda link: len(link.outstanding) / window(link.rate.per_s, link.workers))
+                link = min(
+                    self._useful(), key=lambda link: len(link.outstanding) / window(link.rate.per_s, link.workers)
+                )
                 if alone or len(link.outstanding) < window(link.rate.per_s, link.workers):
                     break
                 await room.wait()
             acknowledged.append(link.post(request))
         await asyncio.gather(*acknowledged)
+
+    def _useful(self) -> list[DirectorLink]:
+        """The Directors that can run something; all, if none can, so that it is they who say why."""
+        there = [link for link in self.links if not link.lost.done()]
+        return [link for link in there if link.hopeless is None] or there or self.links
 
     async def status(self) -> list[dict[str, Any]]:
         """How the Directors are; see `DirectorAgent.status`. One that is gone says so in ``state`` and ``failure``."""

@@ -123,6 +123,7 @@ class DirectorLink:
         self.workers = workers
         self.outstanding: set[str] = set()
         self.rate = Rate()
+        self.hopeless: str | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._handle: Handle[Any] = Handle(
             agent_id, exchange=client, ignore_context=True, request_serializer=SerializationStrategy.JSON
@@ -240,6 +241,7 @@ class DirectorLink:
                 self.mark_lost(str(error))
                 return
             self._cursor = page["next"]
+            self.hopeless = page["hopeless"]
             self.rate.add(len(page["outcomes"]))
             for item in page["outcomes"]:
                 outcome = Outcome.model_validate(item)

@@ -173,6 +173,11 @@ class ParslPool:
         """See `Pool.workers`."""
         return sum(len(post.bindings) for post in self._posts.values())
 
+    @property
+    def hopeless(self) -> str | None:
+        """See `Pool.hopeless`."""
+        return self._broken
+
     def start(self) -> None:
         """See `Pool.start`."""
         self._kernel = DataFlowKernel(self._config)

@@ -90,6 +90,7 @@ def plan(
     hosts: Sequence[str] | None = None,
     pool: PoolSpec,
     surroundings: Surroundings | None = None,
+    elsewhere: bool = False,
 ) -> Plan:
     """Checks what a user asked for. Nothing is started.
 
@@ -101,6 +102,7 @@ def plan(
         hosts: Patterns of hosts, one per Director.
         pool: How workers are run.
         surroundings: The environment of the job; None: that of this process.
+        elsewhere: Whether this is not the job's machine, so that the launcher need not be installed.
 
     Raises:
         Refused: If it cannot be launched.
@@ -114,7 +116,7 @@ def plan(
     with _refusing("Correct directors, nodes, shares or hosts"):
         partitions = carved(found, parts, pool)
     with _refusing("Correct launcher or launcher_program"):
-        launcher = launcher_of(found, pool, around)
+        launcher = launcher_of(found, pool, around, installed=not elsewhere)
     if pool.nodes_per_block > 1 and not launcher.nodes_at_once:
         message = f"{pool.nodes_per_block} logical nodes cannot be started by one command"
         raise Refused([Problem("nodes_per_block", message, "Leave it out")])
@@ -139,16 +141,24 @@ def _refusing(hint: str) -> Iterator[None]:
         raise Refused([Problem(where, message, hint)]) from None
 
 
-def pool_spec(options: Mapping[str, Any]) -> PoolSpec:
-    """How workers are run, from options that a user gave; those that are None are left to their defaults.
+def pool_spec(options: Mapping[str, Any], pool: Mapping[str, Any] | None = None) -> PoolSpec:
+    """How workers are run, from what a user gave; what is None is left to its default.
+
+    Args:
+        options: Options that stand by themselves.
+        pool: Those that stand together under ``pool``.
 
     Raises:
         Refused: If one of them is not acceptable.
     """
+    given = {name: value for name, value in {**options, **(pool or {})}.items() if value is not None}
     try:
-        return PoolSpec.model_validate({name: value for name, value in options.items() if value is not None})
+        return PoolSpec.model_validate(given, strict=True)
     except ValidationError as error:
-        raise Refused(problems_of(error, PoolSpec)) from None
+        problems = problems_of(error, PoolSpec)
+        raise Refused(
+            problem.within("pool") if problem.where in (pool or {}) else problem for problem in problems
+        ) from None
 
 
 def allocation_spec(kind: str, nodes: int | None, accelerators: Sequence[str] | None = None) -> AllocationSpec:

@@ -55,6 +55,11 @@ class Pool(Protocol):
         """How many workers there are when all nodes are up."""
         ...
 
+    @property
+    def hopeless(self) -> str | None:
+        """Why Requests fail at once now, where all nodes have been lost for too long; else None."""
+        ...
+
     def start(self) -> None:
         """Starts the workers; they may connect after it returns. Blocks.
 

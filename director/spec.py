@@ -18,11 +18,13 @@ class ExchangeSpec(_Frozen):
     Attributes:
         kind: The exchange's kind.
         url: Where it listens.
+        host: Name of the machine on whose loopback interface that is.
         token: The run's secret; whoever has it may call the run's Directors.
     """
 
     kind: Literal["http"] = "http"
     url: str
+    host: str
     token: SecretStr
 
     @field_serializer("token", when_used="json")

@@ -26,7 +26,7 @@ class WarmInterchange:
     """
 
     def __init__(self, folder: Path) -> None:
-        pipe = folder / "interchange.fifo"
+        self._pipe = pipe = folder / "interchange.fifo"
         pipe.unlink(missing_ok=True)
         os.mkfifo(pipe, 0o600)
         # Held open for both, so that the interchange waits for a writer and does not find the end of an empty pipe.
@@ -51,3 +51,4 @@ class WarmInterchange:
             self._process.kill()
             self._process.wait()
             os.close(self._held)
+            self._pipe.unlink(missing_ok=True)

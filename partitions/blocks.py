@@ -29,6 +29,8 @@ from partitions.line import Line
 from partitions.node_watch import BlockView
 
 LOG_TAIL_CHARACTERS = 2000
+# What a launcher prints although all is well: an srun that need not bind processes to cores, where Slurm cannot.
+NOISE = ("srun: cluster configuration lacks support for cpu binding",)
 
 
 @dataclass
@@ -54,7 +56,8 @@ class _Block:
 
     def said(self) -> str:
         with contextlib.suppress(OSError):
-            return self.log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:].strip()
+            lines = self.log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:].strip().splitlines()
+            return "\n".join(line for line in lines if line not in NOISE)
         return ""
 
 

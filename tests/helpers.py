@@ -66,6 +66,7 @@ class HandPool:
     workers: int = 2
     submitted: list[tuple[list[Attempt], Future[list[AttemptResult]]]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    hopeless: str | None = None
 
     def start(self) -> None:
         """Has nothing to start."""

@@ -66,6 +66,7 @@ def partitions(
             accelerators=accelerators.split(",") if accelerators else None,
             allocation=allocation,
             surroundings=ThisProcess(_environment(environment)) if environment else ThisProcess(),
+            elsewhere=environment is not None,
             options=options,
         )
         if as_json:
@@ -83,24 +84,30 @@ def _plan(
     accelerators: list[str] | None,
     allocation: str,
     surroundings: ThisProcess,
+    elsewhere: bool,
     options: dict[str, Any],
 ) -> Plan:
     """Options of the command line take the place of what the batch file says."""
     weights, sizes, hosts = shares
+    pool: dict[str, Any] = {}
     if file is not None:
         directors, nodes = directors or file.directors, nodes or file.nodes
         accelerators = accelerators or file.accelerators
         if not any(shares):
             weights, hosts = file.shares, file.hosts
-        options = {**file.pool_options(), **{name: value for name, value in options.items() if value is not None}}
+        own = {"workers_per_node": file.workers_per_node, "threads_per_worker": file.threads_per_worker}
+        chosen = {name: value for name, value in options.items() if value is not None}
+        options = {**own, **chosen}
+        pool = {name: value for name, value in file.pool.items() if name not in chosen}
     return plan(
         directors=directors or 1,
         allocation=allocation_spec(allocation, nodes, accelerators),
         shares=weights,
         sizes=sizes,
         hosts=hosts,
-        pool=pool_spec(options),
+        pool=pool_spec(options, pool),
         surroundings=surroundings,
+        elsewhere=elsewhere,
     )
 
 

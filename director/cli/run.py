@@ -71,7 +71,9 @@ async def _run(what: Batch, folder: Path, as_json: bool, allocation: str, chosen
         shares=file.shares,
         hosts=file.hosts,
         accelerators=file.accelerators,
-        pool={**file.pool_options(), **chosen},
+        workers_per_node=file.workers_per_node,
+        threads_per_worker=file.threads_per_worker,
+        pool={**file.pool, **chosen},
     ) as fleet:
         stream = fleet.map(what.requests, base=what.base)
         async for outcome in watch(fleet, stream, total=len(what.requests), console=view):

@@ -156,6 +156,7 @@ def test_when_all_nodes_of_a_partition_are_gone_its_requests_fail_with_that_reas
     failed = [outcome for outcome in outcomes if outcome["status"] == "failed"]
     assert failed
     assert {outcome["director"] for outcome in failed} == {1}
+    assert len(failed) <= 12  # what it had been given: the others are run elsewhere
     assert all("all nodes of the Partition have been lost for 5 s" in outcome["error"]["message"] for outcome in failed)
     assert min(seconds(outcome["finished_at"]) for outcome in failed) - died >= 5
     assert {outcome["status"] for outcome in outcomes if outcome["director"] == 0} == {"ok"}

@@ -17,6 +17,9 @@ from tests.cluster.runs import (
 )
 
 
+HALVES = [["node1", "node2"], ["node3", "node4"]]
+
+
 def run(cluster, folder, what, **options):
     """Runs a batch in a job to its end; all of it must be well."""
     made = submit(cluster, folder, what, **options)
@@ -75,9 +78,10 @@ def test_pbs_and_whatever_mpiexec_it_has(cluster, tmp_path, mpiexec, kind):
         ({"directors": 2, "hosts": ["node[2,4]", "node1,node3"]}, [["node2", "node4"], ["node1", "node3"]]),
         ({"directors": 2, "pool": {"lead_workers": 0}}, [["node2", "node3"], ["node4"]]),
         ({"directors": 1, "pool": {"nodes_per_block": 3}}, [["node1", "node2", "node3", "node4"]]),
-        ({"directors": 2, "pool": {"nodes_per_block": 2, "launcher": "hydra"}}, [["node1", "node2"], ["node3", "node4"]]),
+        ({"pool": {"nodes_per_block": 2, "launcher": "hydra"}}, HALVES),
+        ({"pool": {"nodes_per_block": 2, "launcher": "openmpi"}}, HALVES),
     ],
-    ids=["weights", "one", "four", "hosts", "lead node free", "several nodes per block", "the same with Hydra"],
+    ids=["weights", "one", "four", "hosts", "lead node free", "several nodes per block", "by Hydra", "by Open MPI"],
 )  # fmt: skip
 def test_other_shares(cluster, tmp_path, settings, partitions):
     outcomes = run(cluster, tmp_path / "r", batch(sleeps(24, 0.2), **settings))

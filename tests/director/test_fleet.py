@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import socket
 
 import pytest
 from academy.exception import DeserializationMethodProhibitedError
@@ -100,6 +101,22 @@ async def test_attaching_to_a_run_from_elsewhere(tmp_path):
         assert (await fleet.run("mock_md", duration_s=0)).id != outcome.id
     with pytest.raises(Refused, match="is not open"):
         await Fleet.attach(folder)
+
+
+async def test_a_run_whose_exchange_is_another_machines_is_not_asked_here(tmp_path):
+    """Whoever listens at that port here is somebody else, and must not get the run's token."""
+    async with Fleet.launch(run_dir=tmp_path / "run") as fleet:
+        file = fleet.folder.exchange_file
+        file.write_text(file.read_text().replace(socket.gethostname(), "node1"))
+        with pytest.raises(DirectorLost, match="can be reached on node1 only"):
+            await Fleet.attach(tmp_path / "run")
+
+
+async def test_a_director_without_workers_is_sent_nothing_while_others_have_some(tmp_path):
+    async with Fleet.launch(2, run_dir=tmp_path / "run", workers_per_node=1) as fleet:
+        fleet.links[1].hopeless = "all its nodes are lost"  # until its next page, which says otherwise
+        outcomes = await asyncio.gather(*(fleet.run("mock_md", duration_s=0.1) for _ in range(4)))
+    assert {outcome.director for outcome in outcomes} == {0}
 
 
 async def test_a_draining_fleet_accepts_nothing_more(tmp_path):

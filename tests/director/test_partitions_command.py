@@ -86,8 +86,13 @@ def test_several_nodes_can_share_a_command_and_another_launcher_be_chosen(machin
 
 
 def test_the_batch_file_and_the_command_line_together(machine):
-    batch = {"directors": 2, "hosts": ["nid00*", "nid010"], "pool": {"nodes_per_block": 7}, "accelerators": ["0.0", "0.1"],
-             "requests": [{"tool": "mock_md"}]}  # fmt: skip
+    batch = {
+        "directors": 2,
+        "hosts": ["nid00*", "nid010"],
+        "accelerators": ["0.0", "0.1"],
+        "pool": {"nodes_per_block": 7},
+        "requests": [{"tool": "mock_md"}],
+    }
     (machine / "batch.json").write_text(json.dumps(batch))
     found = document(machine, "batch.json")
     assert [len(part["hostnames"]) for part in found["partitions"]] == [7, 1]
@@ -135,6 +140,21 @@ def test_without_a_job_it_shows_logical_nodes(machine):
 )
 def test_what_cannot_be_is_refused_with_the_field(machine, words, message):
     assert message in partitions(machine, *shlex.split(words), code=2)
+
+
+def test_from_elsewhere_the_launcher_need_not_be_installed(machine):
+    (machine / "job.env").write_text(JOB + "PATH=/nowhere\n")
+    assert document(machine)["launcher"] == {"kind": "srun", "program": "srun"}
+    assert document(machine, "--launcher", "pals")["launcher"] == {"kind": "pals", "program": "mpiexec"}
+
+
+def test_a_wrong_setting_of_the_pool_is_named_as_it_stands_in_the_file(machine):
+    for pool, message in (
+        ({"luncher": "srun"}, "pool.luncher: 'luncher' is not known"),
+        ({"node_wait_s": "60"}, "pool.node_wait_s"),
+    ):
+        (machine / "batch.json").write_text(json.dumps({"pool": pool, "requests": [{"tool": "mock_md"}]}))
+        assert message in partitions(machine, "batch.json", code=2)
 
 
 def test_an_environment_that_cannot_be_read_is_refused(machine):

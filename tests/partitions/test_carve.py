@@ -124,7 +124,7 @@ def test_hosts_can_be_named(patterns, expected):
     [
         (["n[1-3]", "n3,gpu07"], r"n3 is in entry 0 \('n\[1-3\]'\) and in entry 1"),
         (["n1", "n2"], "no entry names n3, gpu07"),
-        (["n*", "gpu*,node9"], "names node9, which is no node to be shared"),
+        (["n*", "gpu*,node9"], "names node9, not to be found"),
         (["n*", "gpu*", "x*"], "names x"),
         (["n[1-", "n2"], "brackets that do not match"),
         (["n1", "n2", "n3", "gpu07", "n1"], "5 Directors cannot share 4 nodes"),
