@@ -110,7 +110,8 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
     # Imports take most of the start-up, so they stand in the order in which they are needed: the interchange starts
     # while Parsl is imported, and the workers while Academy is.
     interchange = WarmInterchange(folder.director(spec.index))
-    from director.parsl_pool import ParslPool, PoolPlace
+    from director.node_keeping import PoolPlace
+    from director.parsl_pool import ParslPool
 
     launcher = await asyncio.to_thread(launcher_of, allocation, spec.pool, around)
     place = PoolPlace(

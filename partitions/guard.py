@@ -24,6 +24,7 @@ from pathlib import Path
 
 MARK_VARIABLE = "DIRECTOR_MARK"
 BLOCK_MARK_VARIABLE = "DIRECTOR_BLOCK_MARK"
+_MARKS = (MARK_VARIABLE, BLOCK_MARK_VARIABLE)
 POLL_S = 0.05
 GIVE_UP_S = 10.0
 
@@ -116,7 +117,7 @@ class Guard:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={},  # it needs nothing, and must carry no mark
+            env={name: value for name, value in environment.items() if name not in _MARKS},
             process_group=0,
         )
 

@@ -16,7 +16,6 @@ from tests.cluster.runs import (
     submit,
 )
 
-
 HALVES = [["node1", "node2"], ["node3", "node4"]]
 
 
