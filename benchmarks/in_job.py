@@ -12,61 +12,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from parsl import python_app
-from parsl.config import Config
-from parsl.dataflow.dflow import DataFlowKernel
-from parsl.executors import HighThroughputExecutor
-from parsl.launchers import SrunLauncher
-from parsl.providers import LocalProvider
 
+from benchmarks.bare import bare_htex
 from benchmarks.tasks import nap
 from director import Fleet, sweep
-from partitions.address import address_for
-
-HERE = Path(__file__).parent.parent
-
-
-@contextlib.contextmanager
-def bare_htex(folder: Path, nodes: list[str]) -> Iterator[DataFlowKernel]:
-    """An HTEX on these nodes by ``srun``, one worker on each, tuned as well as we know how."""
-    programs = Path(sys.executable).parent
-    options = f"--overlap --nodelist={','.join(nodes)} --no-kill --kill-on-bad-exit=0 --cpu-bind=none --quiet"
-    kernel = DataFlowKernel(
-        Config(
-            executors=[
-                HighThroughputExecutor(
-                    label="bare",
-                    interchange_launch_cmd=[str(programs / "interchange.py")],
-                    address=address_for(nodes, os.uname().nodename),
-                    max_workers_per_node=1,
-                    cores_per_worker=1e-3,
-                    heartbeat_period=2,
-                    heartbeat_threshold=6,
-                    encrypted=True,
-                    provider=LocalProvider(
-                        nodes_per_block=len(nodes),
-                        init_blocks=1,
-                        max_blocks=1,
-                        launcher=SrunLauncher(overrides=options),
-                        worker_init=f"export PATH={programs}:$PATH PYTHONPATH={HERE} OPENMM_CPU_THREADS=1",
-                    ),
-                )
-            ],
-            strategy="none",
-            strategy_period=0.2,
-            run_dir=str(folder),
-            initialize_logging=False,
-            usage_tracking=0,
-        )
-    )
-    try:
-        yield kernel
-    finally:
-        kernel.cleanup()
 
 
 async def ours(folder: Path, count: int, begun: float) -> dict[str, Any]:
@@ -122,7 +75,7 @@ def bare(folder: Path, count: int, begun: float) -> dict[str, Any]:
 
 def half(folder: Path, count: int, begun: float, nodes: list[str]) -> None:
     """One of the two, in its own process."""
-    with bare_htex(folder, nodes) as kernel:
+    with bare_htex(folder, 1, nodes) as kernel:
         app = python_app(nap, data_flow_kernel=kernel)
         app(0).result()
         first_s = time.time() - begun

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.job import Job
 from tests.cluster.pbs.wire import Channel
 
 HERE = Path(__file__).resolve().parent / "pbs"
 COMMANDS = ("qsub", "qstat", "qdel", "pbs_tmrsh")
 MPIEXECS = ("hydra", "openmpi", "pals")
-
-Run = Callable[[list[str]], str]
 
 
 def install(folder: Path) -> None:
@@ -44,23 +40,11 @@ def _write(file: Path, command: str) -> None:
     file.chmod(0o755)
 
 
-@dataclass
-class PbsJob:
-    """A PBS job.
+class PbsJob(Job):
+    """A PBS job, whose output is that of its tasks too.
 
-    Attributes:
-        id: PBS's name of it.
-        file: Where its output goes, that of its tasks on other nodes too.
+    Its states are ``Q``, ``R``, ``E`` and, however it ended, ``F``.
     """
-
-    id: str
-    file: Path
-    _run: Run
-
-    @property
-    def output(self) -> str:
-        """What it has printed so far."""
-        return self.file.read_text() if self.file.exists() else ""
 
     def describe(self) -> dict[str, Any]:
         """What ``qstat`` says of it."""
@@ -68,8 +52,13 @@ class PbsJob:
         return shown
 
     def state(self) -> str:
-        """Its state, as PBS calls it: ``Q``, ``R``, ``E`` or ``F``."""
+        """See `Job.state`."""
         return str(self.describe()["job_state"])
+
+    @staticmethod
+    def ended(state: str) -> bool:
+        """See `Job.ended`."""
+        return state == "F"
 
     @property
     def exit_status(self) -> int | None:
@@ -77,23 +66,8 @@ class PbsJob:
         status: int | None = self.describe().get("Exit_status")
         return status
 
-    def wait(self, timeout_s: float = 60.0) -> str:
-        """Waits until it has ended, and returns its state, which is ``F`` however it ended.
-
-        Raises:
-            TimeoutError: If it takes too long.
-        """
-        give_up = time.monotonic() + timeout_s
-        while (state := self.state()) != "F":
-            if time.monotonic() > give_up:
-                raise TimeoutError(
-                    f"job {self.id} is {state} after {timeout_s:g} s. It printed:\n{self.output[-2000:]}"
-                )
-            time.sleep(0.1)
-        return state
-
     def cancel(self) -> None:
-        """Ends it."""
+        """See `Job.cancel`."""
         self._run(["qdel", self.id])
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-Run = Callable[[list[str]], str]
+from tests.cluster.job import Job, Run
 
 UNFINISHED = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING"}
 
@@ -73,46 +71,21 @@ def wait_until_idle(run: Run, nodes: int, timeout_s: float) -> None:
         time.sleep(0.05)
 
 
-@dataclass
-class SlurmJob:
-    """A Slurm job.
-
-    Attributes:
-        id: Slurm's name of it.
-        file: Where its output goes.
-    """
-
-    id: str
-    file: Path
-    _run: Run
-
-    @property
-    def output(self) -> str:
-        """What it has printed so far."""
-        return self.file.read_text() if self.file.exists() else ""
+class SlurmJob(Job):
+    """A Slurm job. Its states are ``RUNNING``, ``COMPLETED``, ``CANCELLED``, ``NODE_FAIL`` …"""
 
     def state(self) -> str:
-        """Its state, as Slurm calls it: ``RUNNING``, ``COMPLETED``, ``CANCELLED``, ``NODE_FAIL`` …"""
+        """See `Job.state`."""
         shown = self._run(["scontrol", "--oneliner", "show", "job", self.id])
         found = re.search(r"\bJobState=(\w+)", shown)
         assert found, shown
         return found[1]
 
-    def wait(self, timeout_s: float = 60.0) -> str:
-        """Waits until it has ended, and returns its state.
-
-        Raises:
-            TimeoutError: If it takes too long.
-        """
-        give_up = time.monotonic() + timeout_s
-        while (state := self.state()) in UNFINISHED:
-            if time.monotonic() > give_up:
-                raise TimeoutError(
-                    f"job {self.id} is {state} after {timeout_s:g} s. It printed:\n{self.output[-2000:]}"
-                )
-            time.sleep(0.1)
-        return state
+    @staticmethod
+    def ended(state: str) -> bool:
+        """See `Job.ended`."""
+        return state not in UNFINISHED
 
     def cancel(self) -> None:
-        """Ends it."""
+        """See `Job.cancel`."""
         self._run(["scancel", self.id])
