@@ -46,9 +46,19 @@ class Cluster:
         cpus: How many processors Slurm and PBS believe each to have.
         slurm: Whether Slurm's daemons run.
         pbs: Whether those of the PBS stand-in run.
+        gives_up_s: How long Slurm waits for a node that is silent, before it takes it out of its job, in s.
     """
 
-    def __init__(self, folder: Path, nodes: int = 4, cpus: int = 2, *, slurm: bool = True, pbs: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nodes: int = 4,
+        cpus: int = 2,
+        *,
+        slurm: bool = True,
+        pbs: bool = True,
+        gives_up_s: int = 8,
+    ) -> None:
         if not 1 <= nodes <= MOST_NODES:
             raise ValueError(f"a cluster has 1 to {MOST_NODES} nodes, not {nodes}")
         self.folder = folder.resolve()
@@ -57,6 +67,7 @@ class Cluster:
         self._addresses = {f"node{index}": f"10.77.0.{index}" for index in range(1, nodes + 1)}
         self._slurm = slurm
         self._pbs = pbs
+        self._gives_up_s = gives_up_s
         self._hosts: dict[str, Host] = {}
         self._plugged: set[str] = set()
         self._scripts = itertools.count(1)
@@ -316,7 +327,7 @@ class Cluster:
         if self._pbs:
             openpbs.install(self.folder)
         if self._slurm:
-            slurm_.configure(self.folder, len(self.nodes), self.cpus)
+            slurm_.configure(self.folder, len(self.nodes), self.cpus, self._gives_up_s)
 
     def _start_login(self) -> None:
         init = [*self._init("login.sh"), str(self.cpus), *self.nodes]

@@ -39,7 +39,7 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
 ReturnToService=2
-SlurmdTimeout=8
+SlurmdTimeout={timeout_s}
 MessageTimeout=5
 KillWait=5
 InactiveLimit=0
@@ -49,10 +49,12 @@ PartitionName=work Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe
 """
 
 
-def configure(folder: Path, nodes: int, cpus: int) -> None:
+def configure(folder: Path, nodes: int, cpus: int, timeout_s: int = 8) -> None:
     """Writes ``slurm.conf`` and the key that Slurm's daemons share."""
     (folder / "slurm").mkdir()
-    (folder / "slurm.conf").write_text(_CONFIGURATION.format(folder=folder, nodes=nodes, cpus=cpus))
+    (folder / "slurm.conf").write_text(
+        _CONFIGURATION.format(folder=folder, nodes=nodes, cpus=cpus, timeout_s=timeout_s)
+    )
     key = folder / "munge.key"
     key.touch(0o600)
     key.write_bytes(secrets.token_bytes(128))

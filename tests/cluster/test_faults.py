@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.cluster.cluster import ClusterError
+from tests.cluster.cluster import Cluster
+from tests.cluster.machine import ClusterError
 from tests.cluster.runs import batch, seconds, sleeps, submit
 from tests.cluster.slurm import wait_until_idle
 from tests.helpers import wait_until
@@ -117,23 +118,8 @@ def test_status_shows_each_node_and_since_when_it_is_lost(cluster, tmp_path):
     assert_nothing_lost(run, 40)
 
 
-def plug_it_in_again(run):
-    run.cluster.run("login", ["ip", "link", "set", "to-node2", "up"])
-
-
-def start_it_again(run):
-    run.cluster.start_node("node2")
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "launcher", "leave", "come_back"),
-    [("slurm", "srun", kill_node, start_it_again), ("pbs", "hydra", pull_the_cable, plug_it_in_again)],
-    ids=["Slurm, restarted", "PBS, cut off"],
-)
-def test_a_node_that_comes_back_gets_a_new_worker_pool(cluster, tmp_path, scheduler, launcher, leave, come_back):
-    """As far as the scheduler lets it: neither Slurm nor PBS starts anything on a node that it has given up."""
-    what = batch(sleeps(150, 1.0), directors=1, pool={"launcher": launcher})
-    run = submit(cluster, tmp_path / "r", what, scheduler=scheduler)
+def assert_node2_comes_back(run, leave, come_back):
+    """A node that is lost during a batch of 150 Requests and comes back works again."""
     run.until(4)
     leave(run)
     wait_until(lambda: run.nodes()["node2"]["state"] == "lost", NOTICED_S, "the loss of node2")
@@ -142,6 +128,22 @@ def test_a_node_that_comes_back_gets_a_new_worker_pool(cluster, tmp_path, schedu
     back = time.time()
     outcomes = assert_nothing_lost(run, 150)
     assert [o for o in outcomes if o["host"] == "node2" and seconds(o["started_at"]) > back - 1]
+
+
+def test_a_node_that_starts_again_gets_a_new_worker_pool(tmp_path):
+    """Under Slurm, if it does so before Slurm has given it up and taken it out of the job."""
+    with Cluster(tmp_path / "c", gives_up_s=120) as patient:
+        run = submit(patient, tmp_path / "r", batch(sleeps(150, 1.0), directors=1))
+        assert_node2_comes_back(run, kill_node, lambda run: run.cluster.start_node("node2"))
+
+
+def test_a_node_that_was_cut_off_gets_a_new_worker_pool(cluster, tmp_path):
+    """Under PBS, whose daemon on the node still knows the job then."""
+    run = submit(
+        cluster, tmp_path / "r", batch(sleeps(150, 1.0), directors=1, pool={"launcher": "hydra"}), scheduler="pbs"
+    )
+    plug_in = ["ip", "link", "set", "to-node2", "up"]
+    assert_node2_comes_back(run, pull_the_cable, lambda run: run.cluster.run("login", plug_in))
 
 
 def test_when_all_nodes_of_a_partition_are_gone_its_requests_fail_with_that_reason_at_the_deadline(cluster, tmp_path):
