@@ -110,7 +110,7 @@ def blocks(folder: Path) -> list[Row]:
     for size in SIZES:
         place = folder / str(size)
         place.mkdir()
-        with Cluster(place / "c", nodes=size) as cluster:
+        with Cluster(place / "c", nodes=size, pbs=False) as cluster:
             for kind, per_block in (("one", 1), ("all", size)):
                 words = ("start-up", str(place / f"run-{kind}"), str(per_block))
                 found[kind].append(_in_job(cluster, place / kind, *words, nodes=size))

@@ -189,11 +189,9 @@ class NodeKeeping:
         found = {}
         for manager in managers:
             block = blocks.get(executor.blocks_to_job_id.get(manager["block_id"], ""))
-            if block is not None and manager["active"]:
-                hosts = {keeper.host: keeper.node for keeper in self._line.keepers() if keeper.block == block.block}
-                node = block.nodes[0] if len(block.nodes) == 1 else hosts.get(str(manager["hostname"]))
-                if node is not None:
-                    found[node] = int(str(manager["worker_count"]))
+            node = str(manager["manager"]).partition(".")[2]  # see `partitions.worker_pool`
+            if block is not None and node in block.nodes and manager["active"]:
+                found[node] = int(str(manager["worker_count"]))
         return found
 
     def _seen(self, connected: Mapping[str, int]) -> list[NodeState]:

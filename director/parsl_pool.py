@@ -180,7 +180,13 @@ class ParslPool:
             if not self._interchange.alive:
                 self._give_up("Parsl's interchange has ended")
                 return
-            if not self._step():
+            try:
+                if not self._step():
+                    return
+            except Exception as error:
+                # Nobody would look after the nodes any more, and nobody would know.
+                logger.exception("the nodes cannot be kept")
+                self._fail(f"the nodes cannot be kept: {type(error).__name__}: {error}")
                 return
 
     def _step(self) -> bool:

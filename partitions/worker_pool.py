@@ -50,6 +50,8 @@ def _report(rank: int, owned: Owned) -> None:
 def main() -> None:
     """Runs a pool with Parsl's own arguments; how many workers it has stands in its environment."""
     arguments = parsl_pool.get_arg_parser().parse_args()
+    # By this name the Director knows it among the pools of its block.
+    arguments.uid = f"{arguments.block_id}.{os.environ[HOST_VARIABLE]}"
     parsl_pool.args = arguments  # where Parsl's manager looks for the folder of its logs
     parsl_pool.worker = worker
     logs = Path(arguments.logdir) / f"block-{arguments.block_id}" / arguments.uid

@@ -264,8 +264,8 @@ class TestLifetime:
     def test_host_that_fails_tells_why(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         configure = slurm.configure
 
-        def spoil(folder: Path, nodes: int, cpus: int) -> None:
-            configure(folder, nodes, cpus)
+        def spoil(folder: Path, *settings: int) -> None:
+            configure(folder, *settings)
             (folder / "munge.key").write_text("short")
 
         monkeypatch.setattr(slurm, "configure", spoil)

@@ -83,7 +83,10 @@ def test_pbs_and_whatever_mpiexec_it_has(cluster, tmp_path, mpiexec, kind):
     ids=["weights", "one", "four", "hosts", "lead node free", "several nodes per block", "by Hydra", "by Open MPI"],
 )  # fmt: skip
 def test_other_shares(cluster, tmp_path, settings, partitions):
-    outcomes = run(cluster, tmp_path / "r", batch(sleeps(24, 0.2), **settings))
+    what = batch(sleeps(24, 0.2), **settings)
+    outcomes = run(cluster, tmp_path / "r", what)
+    log = "".join(path.read_text() for path in (tmp_path / "r" / "run").glob("director-*/director.log"))
+    assert all(f"{name} is up" in log for names in partitions for name in names), log
     found = {outcome["director"]: outcome["partition"] for outcome in outcomes}
     assert [found[index] for index in range(len(partitions))] == partitions
     assert {outcome["host"] for outcome in outcomes} == {name for names in partitions for name in names}
