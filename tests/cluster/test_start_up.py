@@ -33,7 +33,7 @@ def test_a_launcher_that_starts_no_workers_where_it_should_is_a_clear_error(clus
     run = submit(cluster, tmp_path / "r", batch(sleeps(2, 0.0), pool=pool))
     code, outcomes = run.end()
     assert (code, outcomes) == (3, [])
-    assert time.monotonic() - begin < TIMEOUT_S + 12  # a job, imports, and the deadline
+    assert time.monotonic() - begin < 60  # a job, imports and the deadline; half of what it is by default
     for message in messages:
         assert message in " ".join(run.job.output.split())
     assert run.left() == {}
