@@ -116,10 +116,14 @@ def submit(
     (folder / "batch.json").write_text(json.dumps(what))
     command = f"{DIRECTOR} run batch.json --run-dir run --json --no-report {options}"
     script = f"cd {folder}\n{command} > out.jsonl\necho $? > rc.new\nmv rc.new rc\n"
+    # All hosts share this machine's /tmp, in which a node that is killed would leave its keeper's folder.
+    temporary = cluster.folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    environment = {**AS_ROOT, "TMPDIR": str(temporary)}
     if scheduler == "slurm":
-        job: Any = cluster.sbatch(script, nodes=nodes, environment=AS_ROOT)
+        job: Any = cluster.sbatch(script, nodes=nodes, environment=environment)
     else:
-        job = cluster.pbs_job(script, nodes=nodes, environment=AS_ROOT)
+        job = cluster.pbs_job(script, nodes=nodes, environment=environment)
     return Run(cluster, folder, job)
 
 
