@@ -20,6 +20,7 @@ from partitions.bindings import Binding
 from partitions.carve import Partition
 from partitions.hostlist import compress
 from partitions.keeper import keeper_command
+from partitions.node_watch import in_blocks
 
 ORDERS = "RUN/director-{index}/blocks/block-{block}.json"
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
@@ -28,13 +29,10 @@ MAX_SQUARES = 64
 
 def commands(what: Plan, partition: Partition) -> list[list[str]]:
     """The launch commands of a Partition, one for each block."""
-    size = what.pool.nodes_per_block
-    names = partition.hostnames
-    found = []
-    for block, start in enumerate(range(0, len(names), size)):
-        orders = Path(ORDERS.format(index=partition.index, block=block))
-        found.append(what.launcher.command(names[start : start + size], keeper_command(orders)).arguments)
-    return found
+    return [
+        what.launcher.command(nodes, keeper_command(Path(ORDERS.format(index=partition.index, block=block)))).arguments
+        for block, nodes in enumerate(in_blocks(partition.hostnames, what.pool.nodes_per_block))
+    ]
 
 
 def document(what: Plan) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from partitions.environment import FORWARDED_VARIABLES
 from partitions.keeper import Orders, Post
 from partitions.launchers import Launcher
 from partitions.line import KeeperView, Line
-from partitions.node_watch import NodeWatch, Steps
+from partitions.node_watch import BlockView, NodeWatch, Steps
 
 logger = logging.getLogger(__name__)
 
@@ -128,8 +128,9 @@ class NodeKeeping:
                 f"({mine}). Choose another launcher, or look at how it chooses hosts"
             )
         self._write_down_workers()
-        connected = self._connected(executor, managers)
-        steps = self._watch.look(time.monotonic(), self.provider.blocks(), connected)
+        blocks = self.provider.blocks()
+        connected = _connected(blocks, executor, managers)
+        steps = self._watch.look(time.monotonic(), blocks, connected)
         for line in steps.news:
             logger.info(line)
         self._do(steps, executor)
@@ -183,17 +184,6 @@ class NodeKeeping:
             (block,) = executor.scale_out_facade(1)
             self._watch.started(executor.blocks_to_job_id[block], nodes)
 
-    def _connected(self, executor: HighThroughputExecutor, managers: Sequence[Mapping[str, object]]) -> dict[str, int]:
-        """For each node whose worker pool is connected to the interchange, how many workers it has."""
-        blocks = self.provider.blocks()
-        found = {}
-        for manager in managers:
-            block = blocks.get(executor.blocks_to_job_id.get(manager["block_id"], ""))
-            node = str(manager["manager"]).partition(".")[2]  # see `partitions.worker_pool`
-            if block is not None and node in block.nodes and manager["active"]:
-                found[node] = int(str(manager["worker_count"]))
-        return found
-
     def _seen(self, connected: Mapping[str, int]) -> list[NodeState]:
         now, clock = datetime.now(UTC), time.monotonic()
         owned = {
@@ -213,6 +203,19 @@ class NodeKeeping:
             )
             for record in self._watch.nodes.values()
         ]
+
+
+def _connected(
+    blocks: Mapping[str, BlockView], executor: HighThroughputExecutor, managers: Sequence[Mapping[str, object]]
+) -> dict[str, int]:
+    """For each node whose worker pool is connected to the interchange, how many workers it has."""
+    found = {}
+    for manager in managers:
+        block = blocks.get(executor.blocks_to_job_id.get(manager["block_id"], ""))
+        node = str(manager["manager"]).partition(".")[2]  # see `partitions.worker_pool`
+        if block is not None and node in block.nodes and manager["active"]:
+            found[node] = int(str(manager["worker_count"]))
+    return found
 
 
 def _listed(cores: Sequence[int]) -> str:

@@ -136,10 +136,10 @@ def status_view(document: Mapping[str, Any], *, elapsed_s: float) -> RenderableT
     state = "open" if document["open"] else "closed" if document["closed_at"] else "not open: its client is gone"
     parts: list[RenderableType] = [Text(f"run {document['run_id']} ({state})"), render(view, 0.0)]
     nodes = [(director["director"], node) for director in directors for node in director.get("nodes", [])]
+    if len(nodes) > MAX_NODES:
+        nodes = [item for item in nodes if item[1]["state"] != "up"]
     if nodes:
-        parts.append(
-            _node_table(nodes if len(nodes) <= MAX_NODES else [item for item in nodes if item[1]["state"] != "up"])
-        )
+        parts.append(_node_table(nodes))
     for director in directors:
         if director.get("failure"):
             where = compress_hosts(director["partition"])

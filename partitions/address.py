@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
+from partitions.hostlist import first_label
+
 LOOPBACK = "127.0.0.1"
 DISCARD_PORT = 9
 
@@ -19,7 +21,7 @@ def address_for(hostnames: Sequence[str], here: str) -> str:
     Raises:
         OSError: If none of the other nodes' names can be resolved, or none can be reached.
     """
-    others = [name for name in hostnames if name.partition(".")[0].lower() != here.partition(".")[0].lower()]
+    others = [name for name in hostnames if first_label(name) != first_label(here)]
     failures = []
     for name in others:
         try:

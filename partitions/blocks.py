@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,11 @@ class _Block:
             lines = self.log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:].strip().splitlines()
             return "\n".join(line for line in lines if line not in NOISE)
         return ""
+
+
+def _has(block: BlockView, node: str) -> bool:
+    """Whether a node of a block has, or is about to have, a worker pool."""
+    return node in block.holding or (node not in block.reached and block.exited is None)
 
 
 class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is not typed
@@ -118,7 +123,7 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
             ValueError: If one of them is not in the Partition, or has a block.
         """
         with self._lock:
-            taken = {name for block, view in self.blocks().items() for name in view.nodes if self._has(block, name)}
+            taken = {name for view in self.blocks().values() for name in view.nodes if _has(view, name)}
             for name in nodes:
                 if name not in self._partition.hostnames:
                     raise ValueError(f"{name} is not in {self.label}: {', '.join(self._partition.hostnames)}")
@@ -173,25 +178,28 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
     def blocks(self) -> dict[str, BlockView]:
         """The blocks that have not been cancelled, by id."""
         with self._lock:
-            return {name: self._view(name, block) for name, block in self._blocks.items() if not block.cancelled}
+            there = self._there()
+            return {
+                name: self._view(name, block, there[name])
+                for name, block in self._blocks.items()
+                if not block.cancelled
+            }
 
-    def _view(self, name: str, block: _Block) -> BlockView:
-        holding = self._holding(name)
-        block.reached |= holding
-        age_s = time.monotonic() - block.launched
-        return BlockView(name, block.nodes, age_s, block.exited, holding, block.reached, block.said)
+    def _there(self) -> dict[str, set[str]]:
+        """For each block the nodes whose keepers hold the line, wanted or not."""
+        there: dict[str, set[str]] = defaultdict(set)
+        for keeper in self._line.keepers():
+            if keeper.node:
+                there[keeper.block].add(keeper.node)
+        return there
 
-    def _holding(self, name: str) -> frozenset[str]:
-        left = self._blocks[name].left
-        there = {keeper.node for keeper in self._line.keepers() if keeper.block == name and keeper.node}
-        for late in there & left:
+    def _view(self, name: str, block: _Block, there: set[str]) -> BlockView:
+        for late in there & block.left:
             self._line.hang_up(name, late)
-        return frozenset(there - left)
-
-    def _has(self, name: str, node: str) -> bool:
-        """Whether a node of a block has, or is about to have, a worker pool."""
-        block = self._blocks[name]
-        return node in self._holding(name) or (node not in block.reached | block.left and block.exited is None)
+        holding = frozenset(there - block.left)
+        block.reached |= holding
+        nodes = tuple(node for node in block.nodes if node not in block.left)
+        return BlockView(nodes, time.monotonic() - block.launched, block.exited, holding, block.reached, block.said)
 
     def leave(self, name: str, node: str) -> None:
         """Lets a node of a block go, whether its keeper has come yet or not. It can then be wanted again."""
@@ -207,7 +215,7 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
         block = self._blocks[name]
         if block.cancelled:
             return JobStatus(JobState.CANCELLED)
-        if block.exited is None or self._holding(name):
+        if block.exited is None or self._there()[name] - block.left:
             return JobStatus(JobState.RUNNING)
         return JobStatus(JobState.FAILED, message=f"launcher {block.exited}: {block.said()}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -103,6 +103,26 @@ def _words(part: _Part) -> list[str]:
     return [str(number).zfill(item.width) for item in part for number in range(item.first, item.last + 1)]
 
 
+def first_label(hostname: str) -> str:
+    """What a host is called within its domain."""
+    return hostname.partition(".")[0].lower()
+
+
+def grouped(hostnames: Iterable[str]) -> list[str]:
+    """The names, each once, with those that differ only in the last number of their first label together, ascending."""
+    groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for name in dict.fromkeys(hostnames):
+        prefix, digits, suffix = _split(name)
+        groups.setdefault((prefix, suffix), []).append((int(digits or 0), name))
+    return [name for members in groups.values() for _, name in sorted(members)]
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """A hostname around the last number of its first label, which may have none."""
+    match = _LAST_NUMBER.fullmatch(name)
+    return (match[1], match[2], match[3]) if match else (name, "", "")
+
+
 def compress(hostnames: Sequence[str]) -> str:
     """The shortest such expression that keeps the order: `expand` gives the same names again.
 
@@ -113,8 +133,7 @@ def compress(hostnames: Sequence[str]) -> str:
     """
     groups: list[tuple[str, list[str], str]] = []
     for name in hostnames:
-        match = _LAST_NUMBER.fullmatch(name)
-        prefix, digits, suffix = match.groups() if match else (name, "", "")
+        prefix, digits, suffix = _split(name)
         if digits and groups and groups[-1][1] and (groups[-1][0], groups[-1][2]) == (prefix, suffix):
             groups[-1][1].append(digits)
         else:

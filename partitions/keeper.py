@@ -45,6 +45,7 @@ from partitions.allocation import Node
 from partitions.bindings import Binding, dump, resolve, shared
 from partitions.environment import BINDINGS_VARIABLE, HOST_VARIABLE, REPORTS_VARIABLE
 from partitions.guard import BLOCK_MARK_VARIABLE, Guard, end_marked, mark_environment
+from partitions.hostlist import first_label
 from partitions.line import LineError, dial
 
 POLL_S = 0.5
@@ -127,14 +128,10 @@ def post_of(hostname: str, posts: Sequence[Post]) -> Post | None:
     for post in posts:
         if post.node.hostname.lower() == hostname.lower():
             return post
-    short = [post for post in posts if _first(post.node.hostname) == _first(hostname)]
+    short = [post for post in posts if first_label(post.node.hostname) == first_label(hostname)]
     if len(short) == 1 and ("." not in hostname or "." not in short[0].node.hostname):
         return short[0]
     return None
-
-
-def _first(hostname: str) -> str:
-    return hostname.partition(".")[0].lower()
 
 
 def dead_children(pid: int, proc: Path = Path("/proc")) -> set[int]:

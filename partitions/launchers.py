@@ -120,7 +120,6 @@ OPTIONS: dict[str, Callable[[Sequence[str]], _Options]] = {
     "openmpi": _open_mpi,
     "pals": _pals,
 }
-KINDS = ("process", *OPTIONS)
 
 # Where each kind is looked for; the general name comes last, since with several installed it can be any of them.
 PROGRAMS = {
@@ -154,8 +153,8 @@ def choose(
     """Finds the launcher.
 
     Args:
-        wanted: One of `KINDS`, or ``auto``: logical nodes are processes, Slurm has ``srun``, and elsewhere it is the
-            ``mpiexec`` of the search path, whatever it is.
+        wanted: ``process``, a key of `OPTIONS`, or ``auto``: logical nodes are processes, Slurm has ``srun``, and
+            elsewhere it is the ``mpiexec`` of the search path, whatever it is.
         scheduler: The Allocation's.
         program: The launcher's name or path, if the user gave it.
         which: Finds a program in the search path, as `shutil.which` does.

@@ -23,13 +23,17 @@ def pause_s(failures: int) -> float:
     return 0.0 if failures <= 1 else min(LONGEST_PAUSE_S, 2.0 ** (failures - 2))
 
 
+def in_blocks(nodes: Sequence[str], nodes_per_block: int) -> list[list[str]]:
+    """The nodes of each block that is started for these nodes."""
+    return [list(nodes[start : start + nodes_per_block]) for start in range(0, len(nodes), nodes_per_block)]
+
+
 @dataclass(frozen=True)
 class BlockView:
     """A block as it is now.
 
     Attributes:
-        block: Its id.
-        nodes: Hostnames of its nodes.
+        nodes: Hostnames of its nodes, without those that were let go.
         age_s: Time since it was launched, in s.
         exited: How its launcher ended; None while it runs.
         holding: The nodes whose keepers hold the line to the Director.
@@ -37,7 +41,6 @@ class BlockView:
         said: Reads the end of what launcher and keepers have printed.
     """
 
-    block: str
     nodes: tuple[str, ...]
     age_s: float
     exited: str | None
@@ -69,7 +72,6 @@ class NodeRecord:
     failures: int = 0
     timed_out: bool = False
     again_at: float = 0.0
-    connected: bool = False
 
     def turn(self, state: State, now: float) -> None:
         """Notes a state."""
@@ -143,9 +145,8 @@ class NodeWatch:
                 self._look_at(record, now, blocks.get(record.block), record.hostname in connected, news)
         used = {record.block for record in self.nodes.values()}
         due = [name for name, record in self.nodes.items() if record.block is None and record.again_at <= now]
-        size = self._nodes_per_block
         return Steps(
-            start=[due[index : index + size] for index in range(0, len(due), size)],
+            start=in_blocks(due, self._nodes_per_block),
             leave=[(block, name) for name, block in before.items() if block and self.nodes[name].block is None],
             end=[name for name in blocks if name not in used],
             news=news,
@@ -157,7 +158,6 @@ class NodeWatch:
         """Notes that a block was started on these nodes."""
         for name in nodes:
             self.nodes[name].block = block
-            self.nodes[name].connected = False
 
     def _look_at(self, record: NodeRecord, now: float, block: BlockView | None, up: bool, news: list[str]) -> None:
         name = record.hostname
@@ -168,9 +168,9 @@ class NodeWatch:
                 news.append(f"{name} is up")
                 self._longest_start_s = max(self._longest_start_s, block.age_s)
             record.turn("up", now)
-            record.connected, record.failures, record.timed_out, self._ever_up = True, 0, False, True
+            record.failures, record.timed_out, self._ever_up = 0, False, True
         elif name in block.holding:
-            if record.connected:
+            if record.state == "up":
                 self._lose(record, now, "its workers have stopped to answer", news)
             elif block.age_s > self._patience_s(record):
                 self._too_late(record, now, "its workers did not connect to the Director", block, news)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from partitions.hostlist import compress, grouped
 from simulations.records import Outcome
 
 SHORT_ID = 8
@@ -131,36 +130,4 @@ def reason(outcome: Outcome) -> str:
 
 def compress_hosts(hosts: Iterable[str]) -> str:
     """Hostnames as schedulers write them, such as ``nid[001-004,007],login1``, in order of first sight."""
-    places = {name: _split_host(name) for name in hosts}
-    padded = {(p[0], p[2]) for p in places.values() if p and p[1].startswith("0") and len(p[1]) > 1}
-    groups: dict[tuple[str, int, str], list[int]] = defaultdict(list)
-    for name, place in places.items():
-        if place is None:
-            groups[name, -1, ""] = []
-            continue
-        prefix, digits, suffix = place
-        # nid09 and nid10 are of one width; n9 and n10 are not padded at all.
-        width = len(digits) if (prefix, suffix) in padded else 0
-        groups[prefix, width, suffix].append(int(digits))
-    return ",".join(_bracket(*key, numbers) for key, numbers in groups.items())
-
-
-def _split_host(name: str) -> tuple[str, str, str] | None:
-    """A hostname around the last number before its domain; None if there is no number."""
-    head, dot, domain = name.partition(".")
-    match = re.fullmatch(r"(.*?)([0-9]{1,18})([^0-9]*)", head)
-    return (match[1], match[2], match[3] + dot + domain) if match else None
-
-
-def _bracket(prefix: str, width: int, suffix: str, numbers: list[int]) -> str:
-    if not numbers:
-        return prefix
-    ranges: list[tuple[int, int]] = []
-    for value in sorted(numbers):
-        if ranges and value == ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], value)
-        else:
-            ranges.append((value, value))
-    parts = [f"{a:0{width}}" if a == b else f"{a:0{width}}-{b:0{width}}" for a, b in ranges]
-    inner = ",".join(parts)
-    return f"{prefix}{inner}{suffix}" if len(numbers) == 1 else f"{prefix}[{inner}]{suffix}"
+    return compress(grouped(hosts))

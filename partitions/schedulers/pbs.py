@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from partitions.allocation import Allocation
-from partitions.hostlist import compress, shown
+from partitions.hostlist import compress, first_label, shown
 from partitions.schedulers import hostnames, job_id, node, required
 
 JOB_VARIABLE = "PBS_JOBID"
@@ -145,10 +145,8 @@ def _resource(item: str, text: str) -> tuple[str, int]:
 
 def _node_of(host: str, names: Sequence[str]) -> str:
     """The node of the node file that this is, in full or by its first label."""
-    label = host.partition(".")[0].lower()
-    matches = [name for name in names if name == host] or [
-        name for name in names if name.partition(".")[0].lower() == label
-    ]
+    label = first_label(host)
+    matches = [name for name in names if name == host] or [name for name in names if first_label(name) == label]
     if len(matches) != 1:
         what = f"could be {' or '.join(matches)}" if matches else f"is none of {compress(names)}"
         raise ValueError(f"{QSTAT}: {shown(host)} {what}, which {NODE_FILE_VARIABLE} names. Leave it as PBS set it")

@@ -10,20 +10,12 @@ import pytest
 
 from partitions.allocation import Node
 from partitions.keeper import BROKEN, NO_DIRECTOR, WRONG_HOST, Orders, Post, dead_children, longest_dead, post_of
-from partitions.line import Line
 from tests.helpers import alive, wait_until
 from tests.partitions.keeping import SLEEP, of_block, orders, start
 
 START_CHILD = (
     "import os, subprocess, sys, time; child = subprocess.Popen(['sleep', '600']); print(child.pid, flush=True); "
 )
-
-
-@pytest.fixture
-def line():
-    made = Line("127.0.0.1")
-    yield made
-    made.close()
 
 
 def pool(body):

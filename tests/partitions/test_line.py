@@ -4,17 +4,10 @@ import threading
 
 import pytest
 
-from partitions.line import Line, LineError, dial
+from partitions.line import LineError, dial
 from tests.helpers import wait_until
 
 HELLO = {"block": "3", "node": "node1", "host": "node1", "cores": 4}
-
-
-@pytest.fixture
-def line():
-    made = Line("127.0.0.1")
-    yield made
-    made.close()
 
 
 def hosts(line):

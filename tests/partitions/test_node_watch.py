@@ -23,7 +23,6 @@ class Cluster:
         self.now += after
         views = {
             name: BlockView(
-                name,
                 block["nodes"],
                 self.now - block["at"],
                 block["exited"],
