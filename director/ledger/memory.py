@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from director.ledger.protocol import Accepted, Entry, Finished, Started, Turned
+from director.ledger.protocol import Accepted, Entry, FencedError, Finished, Started, Turned
 
 
 class MemoryLedger:
@@ -18,6 +19,23 @@ class MemoryLedger:
         self._attempts: Counter[str] = Counter()
         self._entries: list[Entry] = []
         self._done: set[str] = set()
+        self._claims: list[int] = [0]
+        self._life = 0
+
+    def opened_again(self) -> MemoryLedger:
+        """The same records in another hand, as when a second process opens the file of a ledger on disk."""
+        other = copy.copy(self)
+        other._life = 0
+        return other
+
+    def claim(self, life: int) -> None:
+        """See `Ledger.claim`."""
+        if life < 1:
+            raise ValueError(f"a life's number is at least 1, not {life}")
+        if life <= self._claims[-1]:
+            raise FencedError(life, self._claims[-1])
+        self._claims.append(life)
+        self._life = life
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """See `Ledger.known`."""
@@ -30,6 +48,7 @@ class MemoryLedger:
         finished: Sequence[Finished] = (),
     ) -> Turned:
         """See `Ledger.turn`."""
+        self._verify()
         fresh = {item.request.id for item in accepted} - self._accepted.keys()
         for item in accepted:
             self._accepted.setdefault(item.request.id, item)
@@ -56,6 +75,7 @@ class MemoryLedger:
 
     def take_up(self) -> list[Accepted]:
         """See `Ledger.take_up`."""
+        self._verify()
         still_open = [name for name in self._accepted if name not in self._done]
         for name in still_open:
             self._epochs[name] += 1
@@ -66,3 +86,7 @@ class MemoryLedger:
 
     def close(self) -> None:
         """See `Ledger.close`."""
+
+    def _verify(self) -> None:
+        if self._claims[-1] != self._life:
+            raise FencedError(self._life, self._claims[-1])

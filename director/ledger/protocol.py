@@ -70,11 +70,43 @@ class Turned:
     finished: list[Entry]
 
 
+class FencedError(RuntimeError):
+    """Another Director has taken over this ledger; nothing was written.
+
+    Args:
+        life: The Director's own life; 0 if it claimed none.
+        claimed: The life that has claimed the ledger.
+    """
+
+    def __init__(self, life: int, claimed: int) -> None:
+        own = f"this Director is life {life}" if life else "this Director claimed it for no life"
+        super().__init__(
+            f"another Director has taken over this ledger: it belongs to life {claimed}, and {own}; "
+            "nothing more is written by this one"
+        )
+
+
 class Ledger(Protocol):
     """What a Director remembers. When a method returns, what it wrote survives the end of the process.
 
     Methods block on the disk. One thread calls them, one at a time.
+
+    A ledger may be open in two Directors, when one that was thought dead wakes up. Each claims it for its *life*, a
+    number that only grows (see `director.lease`); from then on those that claimed it earlier, or not at all, can read
+    it but not write. A ledger that nobody claimed can be written by anyone.
     """
+
+    def claim(self, life: int) -> None:
+        """Makes this the one that may write, until a later life claims the ledger. Comes before `take_up`.
+
+        Args:
+            life: Number of this Director's life, from 1. A life claims a ledger once.
+
+        Raises:
+            FencedError: If this or a later life has claimed it already.
+            ValueError: If the number is not positive.
+        """
+        ...
 
     def turn(
         self,
@@ -91,6 +123,9 @@ class Ledger(Protocol):
 
         Returns:
             What counted.
+
+        Raises:
+            FencedError: If another life has claimed the ledger. Nothing is written then.
         """
         ...
 
@@ -111,6 +146,9 @@ class Ledger(Protocol):
 
         An attempt is journaled at the first turn after it was handed to the pool, so the life before may have begun
         one of each that is not here. Every open Request therefore gets a new epoch.
+
+        Raises:
+            FencedError: If another life has claimed the ledger. Nothing is written then.
         """
         ...
 

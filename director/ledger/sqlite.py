@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from director.ledger.protocol import Accepted, Entry, Finished, Started, Turned
+from director.ledger.protocol import Accepted, Entry, FencedError, Finished, Started, Turned
 from simulations.records import Request
 
 SCHEMA_VERSION = 1
@@ -50,11 +51,28 @@ class SqliteLedger:
         self._db.execute("PRAGMA journal_mode=TRUNCATE")
         self._db.execute("PRAGMA synchronous=FULL")
         self._closed = False
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-            with self._db:
-                self._db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-                self._db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
+        self._life = 0
+        if not _has_schema(self._db):
+            with self._transaction():
+                if not _has_schema(self._db):  # another process may have made it meanwhile
+                    for statement in _SCHEMA.split(";"):
+                        self._db.execute(statement)
+                    self._db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
         _refuse_other_schema(self._db, path)
+
+    def claim(self, life: int) -> None:
+        """See `Ledger.claim`."""
+        if life < 1:
+            raise ValueError(f"a life's number is at least 1, not {life}")
+        with self._transaction():
+            claimed = self._claimed()
+            if life <= claimed:
+                raise FencedError(life, claimed)
+            self._db.execute(
+                "INSERT INTO meta VALUES ('life', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (str(life),),
+            )
+        self._life = life
 
     def turn(
         self,
@@ -64,31 +82,29 @@ class SqliteLedger:
     ) -> Turned:
         """See `Ledger.turn`."""
         ids = [item.request.id for item in accepted]
-        fresh = set(ids) - self.known(ids) if ids else set()
-        last = self.last()
-        self._write(
-            [
-                (
-                    "INSERT INTO requests (id, key, tool_version, body, submitted_at) VALUES (?, ?, ?, ?, ?)"
-                    " ON CONFLICT (id) DO NOTHING",
-                    [_row(item) for item in accepted if item.request.id in fresh],
-                ),
-                (
-                    "INSERT INTO attempts (id, epoch, started_at) VALUES (?, ?, ?)",
-                    [(item.id, item.epoch, item.at.isoformat()) for item in started],
-                ),
-                (
-                    "UPDATE requests SET epoch = ? WHERE id = ? AND epoch < ?",
-                    [(item.epoch, item.id, item.epoch) for item in started],
-                ),
-                (
-                    "INSERT INTO outcomes (id, body) SELECT id, ? FROM requests WHERE id = ? AND epoch = ?"
-                    " ON CONFLICT (id) DO NOTHING",
-                    [(item.outcome.model_dump_json(), item.outcome.id, item.epoch) for item in finished],
-                ),
-            ]
-        )
-        return Turned(fresh, self.page(last, len(finished)) if finished else [])
+        with self._own_transaction():
+            fresh = set(ids) - self.known(ids) if ids else set()
+            last = self.last() if finished else 0
+            self._many(
+                "INSERT INTO requests (id, key, tool_version, body, submitted_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (id) DO NOTHING",
+                [_row(item) for item in accepted if item.request.id in fresh],
+            )
+            self._many(
+                "INSERT INTO attempts (id, epoch, started_at) VALUES (?, ?, ?)",
+                [(item.id, item.epoch, item.at.isoformat()) for item in started],
+            )
+            self._many(
+                "UPDATE requests SET epoch = ? WHERE id = ? AND epoch < ?",
+                [(item.epoch, item.id, item.epoch) for item in started],
+            )
+            self._many(
+                "INSERT INTO outcomes (id, body) SELECT id, ? FROM requests WHERE id = ? AND epoch = ?"
+                " ON CONFLICT (id) DO NOTHING",
+                [(item.outcome.model_dump_json(), item.outcome.id, item.epoch) for item in finished],
+            )
+            counted = self.page(last, len(finished)) if finished else []
+        return Turned(fresh, counted)
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """See `Ledger.known`."""
@@ -104,12 +120,13 @@ class SqliteLedger:
 
     def take_up(self) -> list[Accepted]:
         """See `Ledger.take_up`."""
-        self._write([("UPDATE requests SET epoch = epoch + 1 WHERE id NOT IN (SELECT id FROM outcomes)", [()])])
-        rows = self._db.execute(
-            "SELECT body, key, tool_version, submitted_at, epoch,"
-            " (SELECT count(*) FROM attempts WHERE attempts.id = requests.id) FROM requests"
-            " WHERE id NOT IN (SELECT id FROM outcomes) ORDER BY seq"
-        )
+        with self._own_transaction():
+            self._db.execute("UPDATE requests SET epoch = epoch + 1 WHERE id NOT IN (SELECT id FROM outcomes)")
+            rows = self._db.execute(
+                "SELECT body, key, tool_version, submitted_at, epoch,"
+                " (SELECT count(*) FROM attempts WHERE attempts.id = requests.id) FROM requests"
+                " WHERE id NOT IN (SELECT id FROM outcomes) ORDER BY seq"
+            ).fetchall()
         return [
             Accepted(Request.model_validate_json(body), key, version, datetime.fromisoformat(at), epoch, attempts)
             for body, key, version, at, epoch, attempts in rows
@@ -125,16 +142,33 @@ class SqliteLedger:
         """See `Ledger.last`."""
         return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM outcomes").fetchone()[0])
 
-    def _write(self, statements: list[tuple[str, list[tuple[object, ...]]]]) -> None:
+    @contextlib.contextmanager
+    def _own_transaction(self) -> Iterator[None]:
+        """A transaction that is begun only while the ledger is ours; no other life can claim it before the end."""
+        with self._transaction():
+            claimed = self._claimed()
+            if claimed != self._life:
+                raise FencedError(self._life, claimed)
+            yield
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for statement, rows in statements:
-                if rows:
-                    self._db.executemany(statement, rows)
+            yield
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite has ended it already when the disk is full
+                self._db.execute("ROLLBACK")
             raise
+
+    def _claimed(self) -> int:
+        found = self._db.execute("SELECT value FROM meta WHERE name = 'life'").fetchone()
+        return int(found[0]) if found else 0
+
+    def _many(self, statement: str, rows: list[tuple[object, ...]]) -> None:
+        if rows:
+            self._db.executemany(statement, rows)
 
 
 @dataclass(frozen=True)
@@ -173,6 +207,19 @@ def read_ledger(path: Path) -> Reading:
     return Reading(outcomes, int(accepted), int(started))
 
 
+def count_open(path: Path) -> int:
+    """How many Requests of a ledger have no Outcome, also while its Director writes to it.
+
+    Raises:
+        RuntimeError: If the file was written by another version.
+        sqlite3.Error: If it cannot be read.
+    """
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as db:
+        _refuse_other_schema(db, path)
+        counts = "SELECT (SELECT count(*) FROM requests) - (SELECT count(*) FROM outcomes)"
+        return int(db.execute(counts).fetchone()[0])
+
+
 def _row(item: Accepted) -> tuple[object, ...]:
     request = item.request
     return (request.id, item.key, item.tool_version, request.model_dump_json(), item.submitted_at.isoformat())
@@ -181,6 +228,10 @@ def _row(item: Accepted) -> tuple[object, ...]:
 def _page(db: sqlite3.Connection, after: int, limit: int) -> list[Entry]:
     rows = db.execute("SELECT seq, id, body FROM outcomes WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
     return [Entry(*row) for row in rows]
+
+
+def _has_schema(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is not None
 
 
 def _refuse_other_schema(db: sqlite3.Connection, path: Path | None) -> None:

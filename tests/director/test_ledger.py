@@ -1,13 +1,17 @@
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from director.ledger import Accepted, Finished, MemoryLedger, SqliteLedger, Started, read_ledger
+from director.ledger import Accepted, FencedError, Finished, MemoryLedger, SqliteLedger, Started, read_ledger
 from simulations.records import Outcome, Request, Status
 from tests.helpers import NOON
 
@@ -111,19 +115,34 @@ def test_pages_follow_the_order_of_journaling(ledger):
     assert [entry.id for entry in first + second] == names[::-1]
 
 
+WRITE_AND_DIE = """
+import os, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from director.ledger import Accepted, Finished, SqliteLedger, Started
+from simulations.records import Outcome, Request, Status
+
+now = datetime.now(UTC)
+requests = [Accepted(Request(id=name, tool="mock_md", inputs={}), name, "1", now) for name in ("a", "b")]
+told = dict(key="a", tool="mock_md", tool_version="1", status=Status.OK, inputs={}, submitted_at=now, finished_at=now)
+ledger = SqliteLedger(Path(sys.argv[1]))
+ledger.claim(3)
+ledger.turn(accepted=requests)
+ledger.turn(started=[Started("a", 1, now)])
+ledger.turn(finished=[Finished(Outcome(id="a", director=0, partition=["local-0"], attempts=1, **told), 1)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_what_was_written_is_there_after_a_kill(tmp_path):
     path = tmp_path / "ledger.sqlite"
-    code = (
-        "import os, signal, sys; from pathlib import Path; sys.path.insert(0, '.');"
-        "from tests.director.test_ledger import *;"
-        f"ledger = SqliteLedger(Path({str(path)!r}));"
-        "take(ledger, 'a', 'b'); start(ledger, 'a', 1); finish(ledger, 'a', 1); os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    again = SqliteLedger(path)
-    assert [entry.id for entry in again.page(0, 10)] == ["a"]
-    assert still_open(again) == ["b"]
-    again.close()
+    assert subprocess.run([sys.executable, "-c", WRITE_AND_DIE, str(path)], check=False).returncode == -9
+    with closing(SqliteLedger(path)) as again:
+        with pytest.raises(FencedError, match="it belongs to life 3, and this Director is life 3"):
+            again.claim(3)
+        again.claim(4)
+        assert [entry.id for entry in again.page(0, 10)] == ["a"]
+        assert still_open(again) == ["b"]
 
 
 def test_a_reader_reads_while_the_director_writes(tmp_path):
@@ -158,6 +177,170 @@ def test_a_turn_is_all_or_nothing(tmp_path):
     assert ledger.page(0, 10) == []
     assert still_open(ledger) == ["a"]
     ledger.close()
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def hands(request, tmp_path):
+    """One ledger, as three processes have it open."""
+    if request.param == "sqlite":
+        made = [SqliteLedger(tmp_path / "ledger.sqlite") for _ in range(3)]
+    else:
+        first = MemoryLedger()
+        made = [first, first.opened_again(), first.opened_again()]
+    yield made
+    for hand in made:
+        hand.close()
+
+
+def test_a_later_life_takes_the_ledger_over_and_the_earlier_one_can_only_read(hands):
+    old, new, _ = hands
+    old.claim(1)
+    take(old, "a", "b")
+    start(old, "a", 1)
+    new.claim(2)
+    message = "another Director has taken over this ledger: it belongs to life 2, and this Director is life 1"
+    for write in (lambda: take(old, "c"), lambda: start(old, "b", 1), lambda: finish(old, "a", 1), old.take_up):
+        with pytest.raises(FencedError, match=message):
+            write()
+    assert old.known(["a", "b", "c"]) == {"a", "b"}
+    assert (old.last(), old.page(0, 10)) == (0, [])
+    assert [(item.request.id, item.epoch, item.attempts) for item in new.take_up()] == [("a", 2, 1), ("b", 1, 0)]
+    assert finish(new, "a", 2) == ["a"]
+
+
+def test_a_life_that_comes_late_to_its_own_ledger_cannot_claim_it(hands):
+    first, second, again = hands
+    second.claim(2)
+    with pytest.raises(FencedError, match="it belongs to life 2, and this Director is life 1"):
+        first.claim(1)
+    with pytest.raises(FencedError, match="it belongs to life 2, and this Director is life 2"):
+        again.claim(2)
+    with pytest.raises(FencedError, match="claimed it for no life"):
+        take(again, "a")
+    assert take(second, "a") == {"a"}
+
+
+def test_a_ledger_that_nobody_claimed_can_be_written_by_anyone(hands):
+    for name, hand in zip("abc", hands, strict=True):
+        take(hand, name)
+    assert still_open(hands[0]) == ["a", "b", "c"]
+
+
+def test_a_ledger_in_memory_that_is_opened_again_is_claimed_again():
+    ledger = MemoryLedger()
+    ledger.claim(1)
+    with pytest.raises(FencedError):
+        take(ledger.opened_again(), "a")
+    assert take(ledger, "a") == {"a"}
+
+
+@pytest.mark.parametrize("life", [0, -1])
+def test_a_life_is_a_number_from_1(ledger, life):
+    with pytest.raises(ValueError, match=f"at least 1, not {life}"):
+        ledger.claim(life)
+    take(ledger, "a")
+
+
+def test_a_ledger_from_before_there_were_lives_is_read_and_claimed(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    with closing(SqliteLedger(path)) as before:
+        take(before, "a")
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT name, value FROM meta").fetchall() == [("schema", "1")]
+    with closing(SqliteLedger(path)) as after:
+        after.claim(1)
+        assert still_open(after) == ["a"]
+    assert read_ledger(path).accepted == 1
+
+
+LIVES = st.tuples(st.integers(0, 2), st.sampled_from(["claim", "turn", "take_up"]), st.integers(1, 4))
+
+
+@given(st.lists(LIVES, max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_the_ledger_in_memory_is_fenced_as_the_one_on_disk_is(steps):
+    with tempfile.TemporaryDirectory() as folder:
+        on_disk = [SqliteLedger(Path(folder) / "ledger.sqlite") for _ in range(3)]
+        memory = MemoryLedger()
+        in_memory = [memory, memory.opened_again(), memory.opened_again()]
+        claims, highest = [0, 0, 0], 0
+        for count, (hand, what, life) in enumerate(steps):
+            works = life > highest if what == "claim" else claims[hand] == highest
+            if what == "claim" and works:
+                claims[hand] = highest = life
+            said = []
+            for ledger in (on_disk[hand], in_memory[hand]):
+                work = {
+                    "claim": lambda ledger=ledger, life=life: ledger.claim(life),
+                    "turn": lambda ledger=ledger, count=count: take(ledger, f"r{count}"),
+                    "take_up": ledger.take_up,
+                }[what]
+                try:
+                    said.append(work())
+                except FencedError as error:
+                    said.append(str(error))
+            assert said[0] == said[1]
+            assert isinstance(said[0], str) != works
+        for ledger in on_disk:
+            ledger.close()
+
+
+def test_two_that_make_a_ledger_at_the_same_time_make_one(tmp_path):
+    for attempt in range(20):
+        barrier, failures = threading.Barrier(3), []
+
+        def make(path=tmp_path / f"{attempt}.sqlite", barrier=barrier, failures=failures):
+            barrier.wait()
+            try:
+                SqliteLedger(path).close()
+            except Exception as error:  # noqa: BLE001, RUF100  (an exception in a thread would not fail the test)
+                failures.append(error)
+
+        threads = [threading.Thread(target=make) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+
+
+class Killed(BaseException):
+    """The process was killed."""
+
+
+class Dying(sqlite3.Connection):
+    """A connection whose process is killed at the n-th thing that it does."""
+
+    left = 0
+
+    def execute(self, *arguments):
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+        return super().execute(*arguments)
+
+
+def test_a_ledger_whose_maker_was_killed_at_any_point_can_be_used(tmp_path):
+    connect = sqlite3.connect
+    for step in range(40):
+        path, made = tmp_path / f"{step}.sqlite", []
+
+        def dying(*arguments, step=step, made=made, **more):
+            made.append(connect(*arguments, factory=Dying, **more))
+            made[0].left = step
+            return made[0]
+
+        with pytest.MonkeyPatch.context() as patches, suppress(Killed):
+            patches.setattr(sqlite3, "connect", dying)
+            SqliteLedger(path)
+        survived = made[0].left > 0
+        made[0].close()  # its locks go with the process
+        with closing(SqliteLedger(path)) as after:
+            assert take(after, "a") == {"a"}
+        if survived:
+            assert step > 10
+            return
+    pytest.fail("it was killed every time")
 
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
