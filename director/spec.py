@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_serializer
+
+from simulations.records import Request, StagedFile
+
+RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{8,32}$")]
+"""Names a run everywhere, also in a folder's name and on the exchange."""
+
+_ADDRESSES = uuid.UUID("5d4ff3b8-4e0c-5d2e-9d3c-8f1f0f6f3f51")
+
+
+def agent_id_of(run_id: str, index: int, launch: int = 1) -> uuid.UUID:
+    """A Director's address on the exchange. Whoever knows the run's name can find it; it opens nothing by itself.
+
+    Args:
+        run_id: The run's name.
+        index: The Director's index.
+        launch: How often the Director has been launched by then: an exchange gives no address twice.
+    """
+    return uuid.uuid5(_ADDRESSES, f"{run_id}/{launch}/{index}")
 
 
 class _Frozen(BaseModel):
@@ -16,21 +35,23 @@ class ExchangeSpec(_Frozen):
     """How to reach the exchange.
 
     Attributes:
-        kind: The exchange's kind.
+        kind: The exchange's kind; ``http``: one of `director exchange`, or of a run's client.
         url: Where it listens.
-        host: Name of the machine on whose loopback interface that is.
-        token: The run's secret; whoever has it may call the run's Directors.
+        host: Name of the machine on whose loopback interface a run's client holds it; None: it stands by itself, and
+            both sides reach it at that URL.
+        token: What its users show: a token of the run (``http``), Redis's password, or an access token of Globus Auth
+            (``hosted``). Whoever has it may call the run's Directors.
     """
 
-    kind: Literal["http"] = "http"
+    kind: Literal["http", "redis", "hosted"] = "http"
     url: str
-    host: str
-    token: SecretStr
+    host: str | None = None
+    token: SecretStr | None = None
 
     @field_serializer("token", when_used="json")
-    def _reveal(self, token: SecretStr) -> str:
+    def _reveal(self, token: SecretStr | None) -> str | None:
         # JSON is how the spec reaches the Director; `repr` and logs keep the secret.
-        return token.get_secret_value()
+        return token.get_secret_value() if token is not None else None
 
 
 class AllocationSpec(_Frozen):
@@ -92,27 +113,50 @@ class PoolSpec(_Frozen):
     max_node_losses: int = Field(default=20, ge=1, le=1000)
 
 
+class CarriedFile(_Frozen):
+    """A user's file that travels with the spec.
+
+    Attributes:
+        staged: What it is.
+        content: Its content.
+    """
+
+    staged: StagedFile
+    content: Base64Bytes
+
+
 class DirectorSpec(_Frozen):
     """Everything a Director needs to know.
 
     Attributes:
         run_id: The run's name.
+        launch: How often this Director has been launched, this time included.
+        created_at: When the run was made (UTC).
         index: Which of the run's Directors this is.
         agent_id: Its address on the exchange.
-        run_folder: Absolute path of the run folder.
+        run_folder: Path of the run folder; None: a folder named by the run in ``DIRECTOR_RUN_ROOT``, or else in
+            ``~/md-director``, of the machine that the Director runs on.
         allocation: What to carve.
         shares: How; ``values`` has one entry per Director.
         exchange: Where it answers.
         pool: How it runs its workers.
         memory_ledger: Keep the ledger in memory only. Nothing survives then: for benchmarks.
+        linger_s: How long it stays when it has nothing left to run, in s; None: until its client closes it.
+        requests: Requests that it begins with; it knows those again that it has had before.
+        files: Files that these name.
     """
 
-    run_id: str
+    run_id: RunId
+    launch: int = Field(default=1, ge=1, le=10_000)
+    created_at: datetime
     index: int = Field(ge=0)
     agent_id: uuid.UUID
-    run_folder: str
+    run_folder: str | None = None
     allocation: AllocationSpec
     shares: SharesSpec
     exchange: ExchangeSpec
     pool: PoolSpec = PoolSpec()
     memory_ledger: bool = False
+    linger_s: float | None = Field(default=None, ge=0, le=1_000_000)
+    requests: tuple[Request, ...] = ()
+    files: tuple[CarriedFile, ...] = ()

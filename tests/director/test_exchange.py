@@ -10,10 +10,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from academy.exception import UnauthorizedError
 from pydantic import SecretStr
 
-from director.exchange import LoopbackExchange, exchange_factory
+from director.exchange import ExchangeError, LoopbackExchange, connect
 from director.runfolder import RunFolder
 
 # What another user of the machine could try, knowing the address of the exchange and the path of the run folder.
@@ -98,9 +97,9 @@ def test_another_user_of_the_machine_is_refused(exchange, tmp_path, monkeypatch)
 
 async def test_a_client_with_the_wrong_token_is_refused_and_one_with_the_right_one_is_not(exchange):
     wrong = exchange.spec.model_copy(update={"token": SecretStr("guess")})
-    with pytest.raises(UnauthorizedError):
-        await exchange_factory(wrong).create_user_client()
-    client = await exchange_factory(exchange.spec).create_user_client()
+    with pytest.raises(ExchangeError, match="refused the token"):
+        await connect(wrong)
+    client = await connect(exchange.spec)
     await client.close()
 
 
@@ -108,7 +107,7 @@ async def test_no_proxy_is_asked(exchange, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     async with asyncio.timeout(10):
-        client = await exchange_factory(exchange.spec).create_user_client()
+        client = await connect(exchange.spec)
         await client.close()
 
 
