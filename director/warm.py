@@ -34,7 +34,7 @@ class WarmInterchange:
         reading = os.open(pipe, os.O_RDONLY)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "parsl.executors.high_throughput.interchange"], stdin=reading
+                [sys.executable, "-m", "partitions.lean", "parsl.executors.high_throughput.interchange"], stdin=reading
             )
         finally:
             os.close(reading)

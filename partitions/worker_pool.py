@@ -13,11 +13,13 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from parsl.executors.high_throughput import process_worker_pool as parsl_pool
-
 from partitions.bindings import Owned, load, worker_environment
 from partitions.environment import BINDINGS_VARIABLE, HOST_VARIABLE, WORKER_VARIABLE
+from partitions.lean import lean_parsl
 from partitions.reports import report
+
+with lean_parsl():
+    from parsl.executors.high_throughput import process_worker_pool as parsl_pool
 
 _parsl_worker = parsl_pool.worker
 
