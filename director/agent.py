@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from academy.agent import Agent, action
 from pydantic import ValidationError
@@ -20,9 +20,12 @@ from pydantic import ValidationError
 from director.door import Problem, Refused, problems_of
 from director.engine import Engine, Verdict
 from director.ledger import Entry
-from simulations.records import Request
+from director.runfolder import RunFolder
+from director.transfer import Transfer
+from simulations.records import Request, StagedFile
 from simulations.workspace import PROGRESS_FILE
 
+T = TypeVar("T")
 PAGE_BYTES = 200_000
 MAX_WAIT_S = 60.0
 MAX_PAGE = 10_000
@@ -34,15 +37,72 @@ class DirectorAgent(Agent):
 
     Args:
         engine: What does the work.
-        work: Where Requests have their folders.
+        folder: The run folder.
         stop: Called when a client asks the Director to end.
     """
 
-    def __init__(self, engine: Engine, work: Path, stop: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, folder: RunFolder, stop: Callable[[], None]) -> None:
         super().__init__()
         self._engine = engine
-        self._work = work
+        self._folder = folder
+        self._work = folder.work(engine.place.director)
+        self._transfer = Transfer(folder)
         self._stop = stop
+
+    @action
+    async def about(self) -> dict[str, Any]:
+        """What run this is.
+
+        Returns:
+            ``record`` (the run's record), ``run_folder`` (its path where the Directors are), ``host`` and ``tools``
+            (name and version of each).
+        """
+        return {
+            "record": (await self._beside(self._folder.read)).model_dump(mode="json"),
+            "run_folder": str(self._folder.path),
+            "host": socket.gethostname(),
+            "tools": {tool.name: tool.version for tool in self._engine.tools.values()},
+        }
+
+    @action
+    async def missing(self, files: list[dict[str, Any]]) -> dict[str, Any]:
+        """Which of these files the run folder does not have.
+
+        Args:
+            files: Staged files: ``name``, ``sha256``, ``suffix``.
+
+        Returns:
+            ``missing``: the names under which they would be stored, or ``refused``.
+        """
+        return await self._moved(lambda: {"missing": self._transfer.missing(_files(files))})
+
+    @action
+    async def put(self, file: dict[str, Any], sender: str, offset: int, data: str) -> dict[str, Any]:
+        """Takes one piece of a user's file.
+
+        Args:
+            file: The staged file.
+            sender: A word of the sender's own.
+            offset: Where the piece begins, in bytes.
+            data: The piece in base64; empty after the last one.
+
+        Returns:
+            ``complete``, or ``refused``.
+        """
+        return await self._moved(lambda: {"complete": self._transfer.put(_files([file])[0], sender, offset, data)})
+
+    @action
+    async def get(self, path: str, offset: int = 0) -> dict[str, Any]:
+        """One piece of an artifact.
+
+        Args:
+            path: Relative to the run folder, as an Outcome's ``artifacts`` name it.
+            offset: Where to begin, in bytes.
+
+        Returns:
+            ``data`` (base64, empty at the end) and ``size`` (bytes in all), or ``refused``.
+        """
+        return await self._moved(lambda: self._transfer.get(path, offset))
 
     @action
     async def md_sim(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +174,8 @@ class DirectorAgent(Agent):
 
         Returns:
             ``outcomes``, ``next`` (the cursor for the next page), ``failure`` (null, or why the Director cannot
-            go on) and ``hopeless`` (null, or why it has no workers: what it is sent fails).
+            go on), ``hopeless`` (null, or why it has no workers: what it is sent fails) and ``open`` (how many Requests
+            have no Outcome).
         """
         limit = max(1, min(limit, MAX_PAGE))
         entries = await self._engine.outcomes(max(0, after), limit, max(0.0, min(wait_s, MAX_WAIT_S)))
@@ -130,6 +191,7 @@ class DirectorAgent(Agent):
             "next": page[-1].seq if page else after,
             "failure": self._engine.failure,
             "hopeless": self._engine.pool.hopeless,
+            "open": self._engine.idleness().open,
         }
 
     @action
@@ -147,7 +209,8 @@ class DirectorAgent(Agent):
         up = sum(node.workers for node in nodes)
         mean_s = engine.mean_seconds()
         left = counts.queued + counts.running
-        progress = await asyncio.get_running_loop().run_in_executor(None, self._progress, engine.running_ids())
+        ids = engine.running_ids()
+        progress = await self._beside(lambda: self._progress(ids))
         speeds = [item["ns_per_day"] for item in progress.values() if item.get("ns_per_day")]
         return {
             "director": engine.place.director,
@@ -176,6 +239,11 @@ class DirectorAgent(Agent):
             For each id ``cancelled``, ``stopping``, ``finished`` or ``unknown``.
         """
         return await self._engine.cancel(ids)
+
+    @action
+    async def open_ids(self) -> list[str]:
+        """Ids of the Requests that have no Outcome."""
+        return self._engine.open_ids()
 
     @action
     async def drain(self) -> dict[str, int]:
@@ -243,6 +311,20 @@ class DirectorAgent(Agent):
         failure = Problem("director", self._engine.failure or "", "See the Director's log in the run folder")
         return [found.get(request.id) or _refusal([failure]) for request in parsed]
 
+    async def _beside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(None, work)
+
+    async def _moved(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Moves a piece of a file; what goes wrong is data."""
+        try:
+            return await self._beside(work)
+        except Refused as refusal:
+            return _refusal(refusal.problems)
+        except ValidationError as error:
+            return _refusal(problems_of(error, StagedFile))
+        except (OSError, ValueError) as error:
+            return _refusal([Problem("file", f"cannot be moved ({error})", "See the Director's disk and its quota")])
+
     def _progress(self, ids: list[str]) -> dict[str, dict[str, Any]]:
         found = {}
         for name in ids:
@@ -250,6 +332,10 @@ class DirectorAgent(Agent):
             with contextlib.suppress(OSError, json.JSONDecodeError):
                 found[name] = json.loads((self._work / name / PROGRESS_FILE).read_bytes())
         return found
+
+
+def _files(documents: list[dict[str, Any]]) -> list[StagedFile]:
+    return [StagedFile.model_validate(document) for document in documents]
 
 
 def _refusal(problems: tuple[Problem, ...] | list[Problem]) -> dict[str, Any]:

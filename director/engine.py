@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,9 +22,11 @@ from typing import TypeVar
 from director.attempt import AttemptResult
 from director.door import Checked, Problem, Refused, check
 from director.job import Job, Place, ended, outcome_of, take_packs
-from director.ledger import Accepted, Entry, Finished, Ledger, Started
+from director.ledger import Accepted, Entry, FencedError, Finished, Ledger, Started
+from director.lingering import Idleness
 from director.packing import Durations, free_tasks
 from director.pool import LostError, NodeState, Pool
+from director.published import Published
 from partitions.carve import Partition
 from simulations.records import ErrorInfo, Request, Status
 from simulations.tool import AnyTool
@@ -31,7 +34,6 @@ from simulations.tool import AnyTool
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-TAIL = 4096
 JOURNAL_STARTS_S = 0.1
 
 
@@ -80,6 +82,7 @@ class Engine:
         max_attempts: How often a Request is started when its worker is lost.
         max_node_losses: How often a Request may lose its whole node.
         clock: The time, in UTC.
+        fail: Told why the Director cannot go on, if it cannot, and whether another one has taken over.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Engine:
         max_attempts: int = 5,
         max_node_losses: int = 20,
         clock: Callable[[], datetime] = utc_now,
+        fail: Callable[[str, bool], None] | None = None,
     ) -> None:
         self.place = Place(index, tuple(partition.hostnames))
         self.tools = tools
@@ -101,6 +105,7 @@ class Engine:
         self._max_attempts = max_attempts
         self._max_node_losses = max_node_losses
         self._clock = clock
+        self._fail = fail
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._queue: deque[Job] = deque()
         self._running: dict[str, Job] = {}
@@ -111,10 +116,10 @@ class Engine:
         self._again: list[Job] = []
         self._finished: Counter[str] = Counter()
         self._durations: dict[str, Durations] = {}
-        self._tail: deque[Entry] = deque(maxlen=TAIL)
-        self.last_seq = 0
+        self._published = Published(lambda after, limit: self._on_disk(ledger.page, after, limit))
+        self._changed_at = time.monotonic()
+        self._turning = 0
         self._wake = asyncio.Event()
-        self._published = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self.draining = False
         self.failure: str | None = None
@@ -123,7 +128,7 @@ class Engine:
 
     async def start(self) -> None:
         """Takes up what is open in the ledger and begins to turn. The pool has been started."""
-        self.last_seq = await self._on_disk(self._ledger.last)
+        self._published.last_seq = await self._on_disk(self._ledger.last)
         for accepted in await self._on_disk(self._ledger.take_up):
             self._queue.append(Job(accepted, accepted.epoch, accepted.attempts))
         self._wake.set()
@@ -175,15 +180,19 @@ class Engine:
             limit: How many at most.
             wait_s: How long to wait, in seconds.
         """
-        if self.last_seq <= after and wait_s > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s), self._published:
-                    await self._published.wait_for(lambda: self.last_seq > after or bool(self.failure))
-        if self.last_seq <= after:
-            return []
-        if self._tail and self._tail[0].seq <= after + 1:
-            return [entry for entry in self._tail if entry.seq > after][:limit]
-        return await self._on_disk(self._ledger.page, after, limit)
+        return await self._published.after(after, limit, wait_s)
+
+    @property
+    def last_seq(self) -> int:
+        """Cursor of the latest Outcome; 0 before the first."""
+        return self._published.last_seq
+
+    def idleness(self) -> Idleness:
+        """Whether there is anything left to do."""
+        unread = self._published.last_seq - self._published.fetched_seq
+        waiting = (self._queue, self._running, self._again, self._incoming, self._returned)
+        still_open = self._turning + sum(len(items) for items in waiting)
+        return Idleness(still_open, time.monotonic() - self._changed_at, self.draining, unread)
 
     def check_all(self, requests: Sequence[Request]) -> None:
         """Checks Requests without accepting any.
@@ -229,6 +238,11 @@ class Engine:
         running = min(len(self._running), self.pool.workers)
         return Counts(len(self._queue) + len(self._running) - running, running, Counter(self._finished))
 
+    def open_ids(self) -> list[str]:
+        """Ids of the Requests that have no Outcome yet."""
+        jobs = [*self._queue, *self._again, *self._running.values()]
+        return [job.accepted.request.id for job in jobs]
+
     def running_ids(self) -> list[str]:
         """Ids of the Requests that are with the pool."""
         return list(self._running)
@@ -253,10 +267,15 @@ class Engine:
                 await self._turn(incoming)
             except Exception as error:
                 # What is not on disk must not be known outside, so nothing more is accepted, started or published.
-                logger.exception("the Director cannot go on")
-                self.failure = f"the Director cannot go on: {type(error).__name__}: {error}"
-                async with self._published:
-                    self._published.notify_all()
+                fenced = isinstance(error, FencedError)
+                if fenced:
+                    self.failure = str(error)
+                else:
+                    logger.exception("the Director cannot go on")
+                    self.failure = f"the Director cannot go on: {type(error).__name__}: {error}"
+                await self._published.close()
+                if self._fail is not None:
+                    self._fail(self.failure, fenced)
                 return
             finally:
                 _settle(incoming + (self._incoming if self.failure else []), journaled=False)
@@ -269,12 +288,15 @@ class Engine:
             accepted: dict[str, Accepted] = {}
             for item in incoming:
                 accepted = item.accepted | accepted
+            self._changed_at = time.monotonic() if incoming else self._changed_at
+            self._turning = len(incoming) + len(finished)
             turned = await self._on_disk(self._ledger.turn, list(accepted.values()), started, finished)
             self._queue.extend(Job(item) for name, item in accepted.items() if name in turned.accepted)
             _settle(incoming, journaled=True)
             if turned.finished:
                 await self._publish(turned.finished, finished)
         # Only now, so that two attempts of a Request are never both unknown to the ledger; see `Ledger.take_up`.
+        self._turning = 0
         self._queue.extendleft(reversed(again))
         self._dispatch()
 
@@ -334,10 +356,8 @@ class Engine:
         statuses = {item.outcome.id: item.outcome.status for item in finished}
         for entry in entries:
             self._finished[statuses[entry.id].value] += 1
-            self._tail.append(entry)
-        self.last_seq = entries[-1].seq
-        async with self._published:
-            self._published.notify_all()
+        self._changed_at = time.monotonic()
+        await self._published.add(entries)
 
     # ---- small things
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -16,73 +15,71 @@ from typing import Any, Self
 from academy.exchange.client import UserExchangeClient
 from academy.identifier import AgentId
 
+from director import following
+from director.call import DirectorLost
+from director.carrier import Carrier, fetch
 from director.door import Problem, Refused
-from director.exchange import LoopbackExchange
-from director.launch import Launched, LocalSite, Site
-from director.link import DirectorLink, DirectorLost, seen, window
-from director.plan import Plan, allocation_spec, plan, pool_spec
+from director.elsewhere import plan_elsewhere
+from director.exchange import ExchangeChoice, ExchangeError, connect
+from director.feeding import Feeding
+from director.launch import LocalSite, Site
+from director.launching import LAUNCH_TIMEOUT_S, LaunchError, Launching, launch_elsewhere, launch_here
+from director.link import UNREACHABLE_S, DirectorLink
+from director.owned import Owned
+from director.plan import allocation_spec, plan, pool_spec
 from director.runfolder import RunFolder, RunRecord
 from director.staging import prepare
-from director.starting import connect, start
 from simulations.records import Outcome, Request
 from simulations.tool import AnyTool, find_tools
 
 __all__ = ["DirectorLost", "Fleet", "LaunchError"]
 
-LAUNCH_TIMEOUT_S = 120.0
-CLOSE_TIMEOUT_S = 4.0
 
-
-class LaunchError(RuntimeError):
-    """A Director did not come up. The message says why."""
-
-
-class _Launching:
-    """What `Fleet.launch` returns: ``await`` it, or use it with ``async with``."""
-
-    def __init__(self, launch: Callable[[], Any]) -> None:
-        self._launch = launch
-        self._fleet: Fleet | None = None
-
-    def __await__(self) -> Generator[Any, None, Fleet]:
-        fleet: Fleet = yield from self._launch().__await__()
-        return fleet
-
-    async def __aenter__(self) -> Fleet:
-        self._fleet = await self
-        return self._fleet
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._fleet is not None:
-            await self._fleet.close()
+# How long Directors that cannot see that their client is gone stay when nothing is left to run.
+LINGER_S = 300.0
+CALL_S = 30.0
 
 
 class Fleet:
     """The Directors of one run, seen from the client. Made by `launch` or `attach`.
 
     Attributes:
-        folder: The run folder.
+        folder: The run folder, if it is on this machine's file systems.
         record: What is written down of the run.
         tools: The installed Tools.
     """
 
-    def __init__(self, folder: RunFolder, record: RunRecord, client: UserExchangeClient[Any]) -> None:
+    def __init__(
+        self,
+        record: RunRecord,
+        client: UserExchangeClient[Any],
+        *,
+        folder: RunFolder | None,
+        staging: RunFolder | None = None,
+        agent_ids: Sequence[uuid.UUID] | None = None,
+        patience_s: float = UNREACHABLE_S,
+    ) -> None:
         self.folder = folder
         self.record = record
+        self._staging = staging or folder
         self.tools: Mapping[str, AnyTool] = find_tools()
         self._client = client
-        self._exchange: LoopbackExchange | None = None
-        self._directors: list[Launched] = []
-        self._waiting: dict[str, asyncio.Future[Outcome]] = {}
+        self._owned: Owned | None = None
+        self._carrier = None if staging is None else Carrier(self._call_any, staging.staged)
+        self._feeding = Feeding()
         self._closed = False
         self.links = [
             DirectorLink(
-                index, AgentId(uid=uuid.UUID(agent_id)), client, workers=record.workers[index], receive=self._receive
+                index,
+                AgentId(uid=agent_id),
+                client,
+                workers=record.workers[index],
+                receive=self._feeding.receive,
+                patience_s=patience_s,
             )
-            for index, agent_id in enumerate(record.agent_ids)
+            for index, agent_id in enumerate(agent_ids or map(uuid.UUID, record.agent_ids))
         ]
-        for link in self.links:
-            link.lost.add_done_callback(functools.partial(self._on_lost, link))
+        self._feeding.begin(self.links)
 
     # ---- life
 
@@ -102,8 +99,10 @@ class Fleet:
         threads_per_worker: int | None = None,
         pool: Mapping[str, Any] | None = None,
         site: Site | None = None,
+        exchange: ExchangeChoice | None = None,
+        wait_s: float = LAUNCH_TIMEOUT_S,
         memory_ledger: bool = False,
-    ) -> _Launching:
+    ) -> Launching:
         """Launches Directors; use as ``async with Fleet.launch(...) as fleet``.
 
         Args:
@@ -123,6 +122,8 @@ class Fleet:
             threads_per_worker: Threads that one simulation uses; None: one for each core that its worker owns.
             pool: Further fields of `PoolSpec`, such as ``launcher`` and ``nodes_per_block``.
             site: Where they are launched; None: this machine.
+            exchange: Where they answer, if the site is not this machine; None: an exchange on this machine's loopback.
+            wait_s: How long to wait for their answers, if the site is not this machine, in s.
             memory_ledger: Keep ledgers in memory only. Nothing survives then: for benchmarks.
 
         Returns:
@@ -132,9 +133,10 @@ class Fleet:
             Refused: If the nodes cannot be shared so, or the run folder is taken; nothing was started then.
             LaunchError: If a Director did not come up; all have been ended then.
         """
+        options = {"workers_per_node": workers_per_node, "threads_per_worker": threads_per_worker}
+        folder = _folder(run_dir)
 
-        async def launching() -> Fleet:
-            options = {"workers_per_node": workers_per_node, "threads_per_worker": threads_per_worker}
+        async def here() -> Fleet:
             what = await asyncio.to_thread(
                 plan,
                 directors=directors,
@@ -144,23 +146,26 @@ class Fleet:
                 hosts=hosts,
                 pool=pool_spec(options, pool),
             )
-            return await cls._launch(what, _folder(run_dir), site or LocalSite(), memory_ledger)
+            return await launch_here(what, folder, there, memory_ledger=memory_ledger)
 
-        return _Launching(launching)
+        async def elsewhere() -> Fleet:
+            what = plan_elsewhere(
+                directors=directors,
+                nodes=nodes,
+                accelerators=accelerators,
+                pool=pool,
+                options=options,
+                shares=shares,
+                sizes=sizes,
+                hosts=hosts,
+                run_folder=str(folder.path) if there.shares_files else None,
+                linger_s=None if there.shares_files else LINGER_S,
+            )
+            return await launch_elsewhere(what, folder, there, exchange, wait_s=wait_s)
 
-    @classmethod
-    async def _launch(cls, what: Plan, folder: RunFolder, site: Site, memory_ledger: bool) -> Self:
-        record = what.record()
-        folder.create(record)
-        up = await start(record, folder, site, memory_ledger=memory_ledger)
-        fleet = cls(folder, record, up.client)
-        fleet._own(up.exchange, up.directors)
-        try:
-            await fleet._ready()
-        except BaseException:
-            await fleet.close()
-            raise
-        return fleet
+        there = site or LocalSite()
+        launching = elsewhere if there.elsewhere else here
+        return Launching(launching)
 
     @classmethod
     async def attach(cls, run_dir: str | os.PathLike[str]) -> Self:
@@ -180,9 +185,9 @@ class Fleet:
             raise DirectorLost(f"the exchange of {folder.path} can be reached on {spec.host} only, and this is {here}")
         try:
             client = await connect(spec)
-        except OSError as error:
+        except ExchangeError as error:
             raise DirectorLost(f"the exchange of {folder.path} does not answer; its client is gone") from error
-        return cls(folder, record, client)
+        return cls(record, client, folder=folder)
 
     async def __aenter__(self) -> Self:
         return self
@@ -190,48 +195,42 @@ class Fleet:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _own(self, exchange: LoopbackExchange, directors: list[Launched]) -> None:
-        self._exchange, self._directors = exchange, directors
-        loop = asyncio.get_running_loop()
-        for link, director in zip(self.links, directors, strict=True):
+    def own(self, owned: Owned) -> None:
+        """Makes this the Fleet of the client that launched these Directors: they end with it."""
+        self._owned = owned
+        owned.tell(self.links)
 
-            def ended(done: Any, link: DirectorLink = link) -> None:
-                summary = done.result()
-                reason = summary.get("error") or f"Director {link.index} ended: {summary.get('reason')}"
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                    loop.call_soon_threadsafe(link.mark_lost, reason)
+    async def ready(self, timeout_s: float) -> None:
+        """Waits until all Directors answer.
 
-            director.ended.add_done_callback(ended)
-
-    async def _ready(self) -> None:
+        Raises:
+            LaunchError: If one of them does not.
+        """
         try:
-            async with asyncio.timeout(LAUNCH_TIMEOUT_S):
-                await asyncio.gather(*(link.call("tools", timeout_s=LAUNCH_TIMEOUT_S) for link in self.links))
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*(link.call("tools", timeout_s=timeout_s) for link in self.links))
         except (DirectorLost, TimeoutError) as error:
-            raise LaunchError(str(error) or f"no Director answered within {LAUNCH_TIMEOUT_S:g} s") from error
+            raise LaunchError(str(error) or f"no Director answered within {timeout_s:g} s") from error
 
     async def close(self) -> None:
         """Ends the Directors that this client launched, or disconnects from those it did not. May be called twice."""
         if self._closed:
             return
         self._closed = True
+        if self._owned is not None:
+            await self._owned.ask_to_end(self.links)
         await asyncio.gather(*(link.close() for link in self.links))
-        for director in self._directors:
-            director.let_go()
-        ends = [asyncio.wrap_future(director.ended) for director in self._directors]
-        if ends:
-            _, late = await asyncio.wait(ends, timeout=CLOSE_TIMEOUT_S)
-            for director in self._directors if late else []:
-                director.kill()
-            await asyncio.gather(*ends)
+        if self._owned is not None:
+            await self._owned.end()
         # Last, since the Directors' last answers still go to this client's mailbox.
         with contextlib.suppress(Exception):  # the exchange may be gone already, and with it our mailbox
             await self._client.close()
         for link in self.links:
             link.mark_lost("the Fleet was closed")
-        if self._exchange is not None:
-            await asyncio.to_thread(self._exchange.close)
-            self.folder.close(datetime.now(UTC))
+        if self._owned is not None and self._owned.exchange is not None:
+            await asyncio.to_thread(self._owned.exchange.close)
+            if self.folder is not None:
+                self.folder.close(datetime.now(UTC))
 
     # ---- work
 
@@ -247,13 +246,8 @@ class Fleet:
             DirectorLost: If the Director is gone; the Request is in its ledger.
         """
         (request,) = self.prepare([Request(tool=tool, inputs=inputs)])
-        link = min(self._useful(), key=lambda link: len(link.outstanding) / link.workers)
-        outcome = self._wait_for(request)
-        try:
-            await link.post(request)
-            return await outcome
-        finally:
-            self._waiting.pop(request.id, None)
+        await self._carry([request])
+        return await self._feeding.run(request)
 
     async def map(self, requests: Sequence[Request], *, base: Path | None = None) -> AsyncIterator[Outcome]:
         """Runs many Requests on all Directors; yields Outcomes in the order in which they complete.
@@ -270,23 +264,11 @@ class Fleet:
             DirectorLost: If a Director is gone; what it had accepted is in its ledger.
         """
         ready = self.prepare(requests, base=base)
-        done: asyncio.Queue[asyncio.Future[Outcome]] = asyncio.Queue()
-        for request in ready:
-            self._wait_for(request).add_done_callback(done.put_nowait)
-        room = asyncio.Event()
-        feeder = asyncio.create_task(self._feed(ready, room), name="feeder")
-        try:
-            for _ in ready:
-                waiting = asyncio.create_task(done.get())
-                await asyncio.wait((waiting, feeder), return_when=asyncio.FIRST_COMPLETED)
-                if not waiting.done() and feeder.done():
-                    feeder.result()  # raises what went wrong
-                room.set()
-                yield (await waiting).result()
-        finally:
-            feeder.cancel()
-            for request in ready:
-                self._waiting.pop(request.id, None)
+        await self._carry(ready)
+        stream = self._feeding.map(ready)
+        async with contextlib.aclosing(stream):
+            async for outcome in stream:
+                yield outcome
 
     def prepare(self, requests: Sequence[Request], *, base: Path | None = None) -> list[Request]:
         """Checks Requests and copies their files into the run folder; see `map`.
@@ -294,30 +276,50 @@ class Fleet:
         Raises:
             Refused: If any Request is not acceptable.
         """
-        return prepare(
-            requests, self.tools, base=base or Path.cwd(), confined=base is not None, stage=self.folder.stage
-        )
+        stage = self._staging.stage if self._staging else None
+        return prepare(requests, self.tools, base=base or Path.cwd(), confined=base is not None, stage=stage)
 
-    async def _feed(self, requests: Sequence[Request], room: asyncio.Event) -> None:
-        """Hands Requests out, always to the Director that is furthest below its window."""
-        alone = len(self.links) == 1
-        acknowledged: list[asyncio.Future[None]] = []
-        for request in requests:
-            while True:
-                room.clear()
-                link = min(
-                    self._useful(), key=lambda link: len(link.outstanding) / window(link.rate.per_s, link.workers)
-                )
-                if alone or len(link.outstanding) < window(link.rate.per_s, link.workers):
-                    break
-                await room.wait()
-            acknowledged.append(link.post(request))
-        await asyncio.gather(*acknowledged)
+    async def hand_over(self, requests: Sequence[tuple[int, Request]]) -> None:
+        """Gives Requests to Directors, and returns when they are on disk there. Giving one twice runs it once.
 
-    def _useful(self) -> list[DirectorLink]:
-        """The Directors that can run something; all, if none can, so that it is they who say why."""
-        there = [link for link in self.links if not link.lost.done()]
-        return [link for link in there if link.hopeless is None] or there or self.links
+        Args:
+            requests: Prepared Requests, each with the index of its Director.
+
+        Raises:
+            Refused: If a Director refuses one.
+            DirectorLost: If a Director is gone; what it had accepted is in its ledger.
+        """
+        await self._carry([request for _, request in requests])
+        await asyncio.gather(*(self.links[index].post(request) for index, request in requests))
+
+    async def fetch(self, path: str, target: Path, progress: Callable[[int, int], None] | None = None) -> int:
+        """Fetches an artifact; see `director.carrier.fetch`."""
+        return await fetch(self._call_any, path, target, progress)
+
+    async def about(self) -> dict[str, Any]:
+        """What run this is, where its folder is, and on which host; see `DirectorAgent.about`."""
+        return dict(await self._call_any("about"))
+
+    async def outcomes(self, *, follow: bool = False) -> AsyncIterator[Outcome]:
+        """All Outcomes of the run from the first one on, whoever sent the Requests.
+
+        Args:
+            follow: Whether to go on until nothing is open any more.
+
+        Raises:
+            DirectorLost: If a Director does not answer, after those of all others.
+        """
+        calls = [link.call for link in self.links]
+        async for outcome in following.follow(calls) if follow else following.outcomes_so_far(calls):
+            yield outcome
+
+    async def _carry(self, requests: Sequence[Request]) -> None:
+        if self._carrier is not None:
+            await self._carrier.carry(requests)
+
+    async def _call_any(self, action: str, *arguments: Any) -> Any:
+        """Calls a Director that is there; they share the run folder."""
+        return await self._feeding.useful()[0].call(action, *arguments)
 
     async def status(self) -> list[dict[str, Any]]:
         """How the Directors are; see `DirectorAgent.status`. One that is gone says so in ``state`` and ``failure``."""
@@ -333,30 +335,30 @@ class Fleet:
     async def cancel(self, ids: Sequence[str]) -> dict[str, str]:
         """Cancels Requests; says for each id whether it is ``cancelled``, ``stopping``, ``finished`` or ``unknown``."""
         answers = dict.fromkeys(ids, "unknown")
-        for answer in await asyncio.gather(*(link.call("cancel", list(ids)) for link in self.links)):
+        for answer in await self._call_all("cancel", list(ids)):
             answers.update({name: what for name, what in answer.items() if what != "unknown"})
         return answers
 
+    async def open_ids(self) -> list[str]:
+        """Ids of all Requests that have no Outcome."""
+        return [name for ids in await self._call_all("open_ids") for name in ids]
+
     async def drain(self) -> int:
         """Lets the Directors accept nothing more; returns how many Requests are open."""
-        return sum(answer["open"] for answer in await asyncio.gather(*(link.call("drain") for link in self.links)))
+        return sum(answer["open"] for answer in await self._call_all("drain"))
 
-    def _wait_for(self, request: Request) -> asyncio.Future[Outcome]:
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(seen)
-        self._waiting[request.id] = future
-        return future
+    async def end(self) -> int:
+        """Ends the Directors, whoever launched them; returns how many have heard it."""
+        return len(await self._call_all("close"))
 
-    def _receive(self, outcome: Outcome) -> None:
-        future = self._waiting.pop(outcome.id, None)
-        if future is not None and not future.done():
-            future.set_result(outcome)
+    async def _call_all(self, action: str, *arguments: Any) -> list[Any]:
+        """Calls all Directors that are there.
 
-    def _on_lost(self, link: DirectorLink, lost: asyncio.Future[str]) -> None:
-        for name in list(link.outstanding):
-            future = self._waiting.pop(name, None)
-            if future is not None and not future.done():
-                future.set_exception(DirectorLost(lost.result()))
+        Raises:
+            DirectorLost: If none is, or one does not answer.
+        """
+        there = [link for link in self.links if not link.lost.done()] or self.links
+        return list(await asyncio.gather(*(link.call(action, *arguments, timeout_s=CALL_S) for link in there)))
 
 
 def _folder(run_dir: str | os.PathLike[str]) -> RunFolder:

@@ -19,6 +19,7 @@ from director.spec import DirectorSpec
 from partitions.guard import mark_environment, new_mark
 
 LOG_TAIL_LINES = 15
+RUN_ROOT_VARIABLE = "DIRECTOR_RUN_ROOT"
 
 
 class DirectorProcess:
@@ -34,9 +35,11 @@ class DirectorProcess:
     """
 
     def __init__(self, spec: DirectorSpec, environment: Mapping[str, str] | None = None) -> None:
-        folder = RunFolder(Path(spec.run_folder)).director(spec.index)
+        inherited = os.environ if environment is None else environment
+        path = run_folder_of(spec, inherited)
+        folder = RunFolder(path).director(spec.index)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.spec = spec
+        self.spec = spec.model_copy(update={"run_folder": str(path)})
         self.mark = new_mark()
         self.log = folder / "director.log"
         with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
@@ -45,12 +48,12 @@ class DirectorProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**(os.environ if environment is None else environment), **mark_environment(self.mark)},
+                env={**inherited, **mark_environment(self.mark)},
                 # Out of reach of a terminal's Ctrl-C, which is for the client; see `partitions.guard` on sessions.
                 process_group=0,
             )
         with contextlib.suppress(BrokenPipeError):  # it ended at once: its log says why
-            self._lifeline.write(spec.model_dump_json().encode() + b"\n")
+            self._lifeline.write(self.spec.model_dump_json().encode() + b"\n")
             self._lifeline.flush()
         self.ended: Future[dict[str, Any]] = Future()
         threading.Thread(target=self._wait, name=f"director-{spec.index}", daemon=True).start()
@@ -104,7 +107,23 @@ def run_director(spec: DirectorSpec | str | Mapping[str, Any]) -> dict[str, Any]
         spec = DirectorSpec.model_validate_json(spec)
     elif not isinstance(spec, DirectorSpec):
         spec = DirectorSpec.model_validate(spec)
-    return DirectorProcess(spec).ended.result()
+    try:
+        director = DirectorProcess(spec)
+    except OSError as error:
+        hint = f"Name a folder that can be written there: run_root of the endpoint, or {RUN_ROOT_VARIABLE}"
+        return {"director": spec.index, "ok": False, "error": f"the run folder cannot be used ({error}). {hint}"}
+    return director.ended.result()
+
+
+def run_folder_of(spec: DirectorSpec, environment: Mapping[str, str]) -> Path:
+    """Where a Director's run folder is.
+
+    Args:
+        spec: What the Director is told.
+        environment: Of the machine that it runs on.
+    """
+    root = Path(environment.get(RUN_ROOT_VARIABLE) or "~/md-director")
+    return (root / spec.run_id if spec.run_folder is None else Path(spec.run_folder)).expanduser().absolute()
 
 
 class Launched(Protocol):
@@ -125,16 +144,41 @@ class Launched(Protocol):
 
 
 class Site(Protocol):
-    """Where Directors are launched."""
+    """Where Directors are launched.
+
+    Attributes:
+        elsewhere: Whether they find their nodes themselves, since these are not known where they are launched.
+        shares_files: Whether they see this machine's file systems.
+    """
+
+    @property
+    def elsewhere(self) -> bool:
+        """See above."""
+        ...
+
+    @property
+    def shares_files(self) -> bool:
+        """See above."""
+        ...
 
     def launch(self, spec: DirectorSpec) -> Launched:
         """Launches a Director and returns at once."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what the Site holds. May be called twice."""
         ...
 
 
 class LocalSite:
     """This machine: each Director is a process of its own."""
 
+    elsewhere = False
+    shares_files = True
+
     def launch(self, spec: DirectorSpec) -> DirectorProcess:
         """See `Site.launch`."""
         return DirectorProcess(spec)
+
+    def close(self) -> None:
+        """See `Site.close`."""

@@ -10,18 +10,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from academy.exception import (
-    AcademyRemoteError,
-    AgentTerminatedError,
-    BadEntityIdError,
-    MailboxTerminatedError,
-)
 from academy.exchange.client import UserExchangeClient
-from academy.handle import Handle
 from academy.identifier import AgentId
-from academy.serialize import SerializationStrategy, allowed_deserializers
-from aiohttp import ClientError
 
+from director.call import CALL_TIMEOUT_S, Caller, DirectorEnded, DirectorLost
 from director.door import Problem, Refused
 from simulations.records import Outcome, Request
 
@@ -31,16 +23,11 @@ LETTER_BYTES = 200_000
 LETTER_REQUESTS = 2_000
 PAGE = 2_000
 WAIT_S = 20.0
-CALL_TIMEOUT_S = 60.0
-RETRY_S = 0.1
 UNREACHABLE_S = 60.0
 WINDOW_S = 0.25
 WINDOW_TASKS_PER_WORKER = 3
 RATE_MEMORY_S = 2.0
-
-
-class DirectorLost(ConnectionError):  # noqa: N818  (the word users know)
-    """A Director ended, or cannot be reached. What it had accepted is in its ledger."""
+REASON_S = 5.0
 
 
 def window(rate_per_s: float, workers: int) -> int:
@@ -107,6 +94,7 @@ class DirectorLink:
         workers: How many workers it has.
         receive: Called with each Outcome, once per Outcome that the Director journals.
         after: Cursor: Outcomes up to this one are not of interest.
+        patience_s: How long it may be silent before it counts as lost, in s.
     """
 
     def __init__(
@@ -118,46 +106,35 @@ class DirectorLink:
         workers: int,
         receive: Callable[[Outcome], None],
         after: int = 0,
+        patience_s: float = UNREACHABLE_S,
     ) -> None:
         self.index = index
         self.workers = workers
+        self.owned = False
         self.outstanding: set[str] = set()
         self.rate = Rate()
         self.hopeless: str | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._handle: Handle[Any] = Handle(
-            agent_id, exchange=client, ignore_context=True, request_serializer=SerializationStrategy.JSON
-        )
+        self._caller = Caller(index, agent_id, client)
         self._receive = receive
+        self._patience_s = patience_s
         self._cursor = after
         self._outbox: list[tuple[Request, asyncio.Future[None]]] = []
         self._unacknowledged: set[asyncio.Future[None]] = set()
         self._mail = asyncio.Event()
-        self._tasks = [
-            asyncio.create_task(self._send_forever(), name=f"send-{index}"),
-            asyncio.create_task(self._listen_forever(), name=f"listen-{index}"),
-        ]
+        self._tasks: list[asyncio.Task[None]] = []
 
-    async def call(self, action: str, *arguments: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
-        """Calls an action, again if the exchange did not answer. For actions that may be repeated.
+    async def call(self, action: str, *arguments: Any, timeout_s: float = CALL_TIMEOUT_S, holds_s: float = 0.0) -> Any:
+        """See `Caller.call`; ends at once when the Director is known to be lost, with the reason.
 
         Raises:
             DirectorLost: If the Director is gone, or does not answer in time.
         """
-        give_up = time.monotonic() + timeout_s
-        while True:
-            try:
-                return await self._unless_lost(self._act(action, arguments, give_up - time.monotonic()))
-            except (AgentTerminatedError, MailboxTerminatedError) as error:
-                raise DirectorLost(f"Director {self.index} has ended") from error
-            except AcademyRemoteError as error:
-                raise DirectorLost(f"Director {self.index} failed in {action}: {error}") from error
-            except (TimeoutError, ClientError, OSError, BadEntityIdError) as error:
-                if isinstance(error, DirectorLost):
-                    raise
-                if time.monotonic() + RETRY_S >= give_up:
-                    raise DirectorLost(f"Director {self.index} did not answer within {timeout_s:g} s") from error
-                await asyncio.sleep(RETRY_S)
+        try:
+            return await self._unless_lost(self._caller.call(action, *arguments, timeout_s=timeout_s, holds_s=holds_s))
+        except DirectorEnded as error:
+            await self._lose(error)
+            raise DirectorLost(self.lost.result()) from error
 
     def post(self, request: Request) -> asyncio.Future[None]:
         """Sends a Request.
@@ -170,6 +147,7 @@ class DirectorLink:
         if self.lost.done():
             acknowledged.set_exception(DirectorLost(self.lost.result()))
             return acknowledged
+        self._begin()
         self.outstanding.add(request.id)
         self._unacknowledged.add(acknowledged)
         acknowledged.add_done_callback(self._unacknowledged.discard)
@@ -177,6 +155,14 @@ class DirectorLink:
         self._outbox.append((request, acknowledged))
         self._mail.set()
         return acknowledged
+
+    def _begin(self) -> None:
+        """Sends and listens, from the first Request on: who only looks need not."""
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._send_forever(), name=f"send-{self.index}"),
+                asyncio.create_task(self._listen_forever(), name=f"listen-{self.index}"),
+            ]
 
     def mark_lost(self, reason: str) -> None:
         """Notes that the Director is gone: all that waits for it ends with `DirectorLost`."""
@@ -186,17 +172,17 @@ class DirectorLink:
                 if not acknowledged.done():
                     acknowledged.set_exception(DirectorLost(reason))
 
+    async def _lose(self, error: DirectorLost) -> None:
+        """Marks the Director as lost. If this client has launched it, the reason is about to come from its process."""
+        if isinstance(error, DirectorEnded) and self.owned:
+            await asyncio.wait((self.lost,), timeout=REASON_S)
+        self.mark_lost(str(error))
+
     async def close(self) -> None:
         """Stops sending and listening."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _act(self, action: str, arguments: tuple[Any, ...], timeout_s: float) -> Any:
-        # Runs in a task, hence in a context, of its own. What the exchange brings is never unpickled.
-        allowed_deserializers.set({SerializationStrategy.JSON})
-        async with asyncio.timeout(timeout_s):
-            return await self._handle.action(action, *arguments)
 
     async def _unless_lost(self, awaitable: Awaitable[T]) -> T:
         task = asyncio.ensure_future(awaitable)
@@ -220,7 +206,7 @@ class DirectorLink:
                 try:
                     answer = await self.call("submit", letter)
                 except DirectorLost as error:
-                    self.mark_lost(str(error))
+                    await self._lose(error)
                     return
                 refused = {item["index"]: item["problems"] for item in answer["refused"]}
                 for index, (request, acknowledged) in enumerate(sent):
@@ -236,9 +222,12 @@ class DirectorLink:
     async def _listen_forever(self) -> None:
         while True:
             try:
-                page = await self.call("outcomes", self._cursor, PAGE, WAIT_S, timeout_s=UNREACHABLE_S)
+                wait_s = min(WAIT_S, self._patience_s / 3)
+                page = await self.call(
+                    "outcomes", self._cursor, PAGE, wait_s, timeout_s=self._patience_s, holds_s=wait_s
+                )
             except DirectorLost as error:
-                self.mark_lost(str(error))
+                await self._lose(error)
                 return
             self._cursor = page["next"]
             self.hopeless = page["hopeless"]

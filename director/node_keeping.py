@@ -124,7 +124,7 @@ class NodeKeeping:
             hosts = ", ".join(sorted({stranger.host for stranger in strangers}))
             mine = ", ".join(self._place.partition.hostnames)
             return Outlook(
-                fatal=f"{self._place.launcher.name} started workers on {hosts}, which is not in the Partition "
+                fatal=f"{self._place.launcher.name} started workers on {hosts}, where it was not told to: Partition "
                 f"({mine}). Choose another launcher, or look at how it chooses hosts"
             )
         self._write_down_workers()

@@ -11,15 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from director.carving import carved, granted, launcher_of
+from director.carving import carved, granted, launcher_of, settled
 from director.door import Problem, Refused, problems_of
 from director.pool_size import workers_of
 from director.runfolder import RunRecord
-from director.spec import AllocationSpec, DirectorSpec, ExchangeSpec, PoolSpec, SharesSpec
+from director.spec import AllocationSpec, DirectorSpec, ExchangeSpec, PoolSpec, SharesSpec, agent_id_of
 from director.worker import versions
 from partitions.allocation import Allocation
 from partitions.carve import Partition, by_hosts, by_size, by_weight, even
-from partitions.discover import scheduler_of
 from partitions.launchers import Launcher, LauncherError
 from partitions.surroundings import Surroundings, ThisProcess
 
@@ -48,17 +47,54 @@ class Plan:
 
     def record(self) -> RunRecord:
         """The record of a new run, with a name and addresses of its own."""
-        return RunRecord(
-            run_id=uuid.uuid4().hex[:12],
-            created_at=datetime.now(UTC),
-            allocation=self.spec,
+        return record_of(
+            new_run_id(),
+            datetime.now(UTC),
+            spec=self.spec,
             shares=self.shares,
             pool=self.pool,
-            partitions=[partition.hostnames for partition in self.partitions],
-            workers=[workers_of(part, self.pool, lead=self.allocation.lead.hostname) for part in self.partitions],
-            agent_ids=[str(uuid.uuid4()) for _ in self.partitions],
-            versions=versions(PACKAGES),
+            partitions=self.partitions,
+            lead=self.allocation.lead.hostname,
         )
+
+
+def new_run_id() -> str:
+    """A name for a run."""
+    return uuid.uuid4().hex[:12]
+
+
+def record_of(
+    run_id: str,
+    created_at: datetime,
+    *,
+    spec: AllocationSpec,
+    shares: SharesSpec,
+    pool: PoolSpec,
+    partitions: Sequence[Partition],
+    lead: str,
+) -> RunRecord:
+    """The record of a run, which its client writes, or, where there is none on the job's file system, its Directors.
+
+    Args:
+        run_id: The run's name.
+        created_at: When it was made (UTC).
+        spec: What is carved.
+        shares: How.
+        pool: How workers are run.
+        partitions: What each Director gets.
+        lead: Name of the lead node.
+    """
+    return RunRecord(
+        run_id=run_id,
+        created_at=created_at,
+        allocation=spec,
+        shares=shares,
+        pool=pool,
+        partitions=[partition.hostnames for partition in partitions],
+        workers=[workers_of(partition, pool, lead=lead) for partition in partitions],
+        agent_ids=[str(agent_id_of(run_id, index)) for index in range(len(partitions))],
+        versions=versions(PACKAGES),
+    )
 
 
 def director_specs(
@@ -68,6 +104,7 @@ def director_specs(
     return [
         DirectorSpec(
             run_id=record.run_id,
+            created_at=record.created_at,
             index=index,
             agent_id=uuid.UUID(agent_id),
             run_folder=run_folder,
@@ -107,15 +144,15 @@ def plan(
     Raises:
         Refused: If it cannot be launched.
     """
-    parts = _shares(_counted("directors", directors), shares, sizes, hosts)
+    parts = shares_spec(directors, shares, sizes, hosts)
     around = surroundings or ThisProcess()
     spec, found = _granted(allocation, directors, around)
     if pool.workers_per_node is not None and pool.workers_per_accelerator > 1:
         message = "workers_per_node was given as well"
         raise Refused([Problem("workers_per_accelerator", message, "Give one of them")])
-    with _refusing("Correct directors, nodes, shares or hosts"):
+    with refusing("Correct directors, nodes, shares or hosts"):
         partitions = carved(found, parts, pool)
-    with _refusing("Correct launcher or launcher_program"):
+    with refusing("Correct launcher or launcher_program"):
         launcher = launcher_of(found, pool, around, installed=not elsewhere)
     if pool.nodes_per_block > 1 and not launcher.nodes_at_once:
         message = f"{pool.nodes_per_block} logical nodes cannot be started by one command"
@@ -124,15 +161,13 @@ def plan(
 
 
 def _granted(spec: AllocationSpec, directors: int, surroundings: Surroundings) -> tuple[AllocationSpec, Allocation]:
-    with _refusing("Correct the job's environment, or choose with allocation"):
-        kind = scheduler_of(surroundings.environment) if spec.kind == "auto" else spec.kind
-        nodes = directors if kind == "local" and spec.nodes is None else spec.nodes
-        settled = AllocationSpec.model_validate({**spec.model_dump(), "kind": kind, "nodes": nodes})
-        return settled, granted(settled, surroundings)
+    with refusing("Correct the job's environment, or choose with allocation"):
+        chosen = settled(spec, directors, surroundings.environment)
+        return chosen, granted(chosen, surroundings)
 
 
 @contextlib.contextmanager
-def _refusing(hint: str) -> Iterator[None]:
+def refusing(hint: str) -> Iterator[None]:
     """Turns what a lower floor found wrong, which begins with where it is, into a refusal."""
     try:
         yield
@@ -181,9 +216,21 @@ def _counted(where: str, value: int) -> int:
     return value
 
 
-def _shares(
+def shares_spec(
     directors: int, weights: Sequence[float] | None, sizes: Sequence[int] | None, hosts: Sequence[str] | None
 ) -> SharesSpec:
+    """How an Allocation is shared out.
+
+    Args:
+        directors: How many Directors.
+        weights: Weights, one per Director.
+        sizes: Numbers of nodes, one per Director.
+        hosts: Patterns of hosts, one per Director.
+
+    Raises:
+        Refused: If there are not as many as Directors, or several kinds were given.
+    """
+    _counted("directors", directors)
     given = {"shares": weights, "sizes": sizes, "hosts": hosts}
     chosen = {name: values for name, values in given.items() if values is not None}
     if len(chosen) > 1:

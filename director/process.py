@@ -7,6 +7,7 @@ The last line of standard output is a JSON summary.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -14,21 +15,27 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from director.carving import carved, granted, launcher_of
+from director.carving import carved, granted, launcher_of, settled, shares_of
+from director.launch import run_folder_of
+from director.lease import HeldError, Holder, Lease, LeaseError
 from director.ledger import MemoryLedger, SqliteLedger
+from director.lingering import reason_to_end
+from director.plan import record_of
 from director.runfolder import RunFolder
+from director.siblings import Siblings
 from director.spec import DirectorSpec
+from director.transfer import store
 from director.warm import WarmInterchange
 from partitions.address import LOOPBACK, address_for
 from partitions.allocation import Allocation
 from partitions.carve import Partition
 from partitions.guard import MARK_VARIABLE, Guard, end_marked
-from partitions.surroundings import ThisProcess
+from partitions.lean import lean_parsl
+from partitions.surroundings import Surroundings, ThisProcess
 from simulations.tool import find_tools
 
 if TYPE_CHECKING:
@@ -39,8 +46,11 @@ logger = logging.getLogger(__name__)
 
 END_WITHIN_S = 3.0
 PARENT_POLL_S = 0.25
-REGISTRATION_TIMEOUT_S = 60.0
-REGISTRATION_POLL_S = 0.02
+LINGER_LOOK_S = 0.5
+# File systems of clusters have been seen to pause for this long.
+LEASE_S = 30.0
+LEASE_PATIENCE_S = 300.0
+JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID")
 
 
 def watch_lifeline(end: Callable[[], None], *, stdin: int = 0) -> None:
@@ -66,6 +76,10 @@ class CannotRunError(RuntimeError):
     """The Director cannot run anything on its Partition. The message says why."""
 
 
+class HeldByAnotherError(CannotRunError):
+    """Another Director lives for this ledger. The message says which."""
+
+
 class Ending:
     """The one way in which a Director comes to its end: asked once, and then done within a few seconds."""
 
@@ -73,10 +87,12 @@ class Ending:
         self.asked = asyncio.Event()
         self.reason = "closed by its client"
         self.failed = False
+        self.taken_over = False
         self._loop = asyncio.get_running_loop()
 
-    def ask(self, reason: str, *, failed: bool = False) -> None:
+    def ask(self, reason: str, *, failed: bool = False, taken_over: bool = False) -> None:
         """Asks for the end, because the Director cannot go on or because it need not. Safe from any thread."""
+        self.taken_over = self.taken_over or taken_over
         timer = threading.Timer(END_WITHIN_S, os._exit, [1])  # the guard then ends what is left
         timer.daemon = True
         timer.start()
@@ -101,17 +117,30 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
     watch_lifeline(lambda: ending.ask("its client is gone"))
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, ending.ask, f"signal {name.name}")
-    folder = RunFolder(Path(spec.run_folder))
+    folder = RunFolder(run_folder_of(spec, os.environ))
     around = ThisProcess()
-    allocation = await asyncio.to_thread(granted, spec.allocation, around)
-    partition = carved(allocation, spec.shares, spec.pool)[spec.index]
+    lease = await asyncio.to_thread(_leased, spec, folder, around)
+    try:
+        # The ledger refuses whoever was taken over from, so a file system that pauses need not end a Director.
+        lease.keep(lambda reason: ending.ask(reason, failed=True, taken_over=True), patience_s=LEASE_PATIENCE_S)
+        return await _direct(spec, folder, around, ending, lease.life)
+    finally:
+        await asyncio.to_thread(lease.release)
+
+
+async def _direct(
+    spec: DirectorSpec, folder: RunFolder, around: Surroundings, ending: Ending, life: int
+) -> dict[str, Any]:
+    """Runs a Director that holds its lease."""
+    allocation, partition = await asyncio.to_thread(_take_place, spec, folder, around)
     logger.info("Director %d of run %s owns %s", spec.index, spec.run_id, ", ".join(partition.hostnames))
     asked = asyncio.create_task(ending.asked.wait(), name="ending")
     # Imports take most of the start-up, so they stand in the order in which they are needed: the interchange starts
     # while Parsl is imported, and the workers while Academy is.
     interchange = WarmInterchange(folder.director(spec.index))
-    from director.node_keeping import PoolPlace
-    from director.parsl_pool import ParslPool
+    with lean_parsl():
+        from director.node_keeping import PoolPlace
+        from director.parsl_pool import ParslPool
 
     launcher = await asyncio.to_thread(launcher_of, allocation, spec.pool, around)
     place = PoolPlace(
@@ -131,7 +160,7 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
         await _until(asyncio.create_task(asyncio.to_thread(pool.start), name="pool-start"), beside=asked)
         if not ending.asked.is_set():
             logger.info("worker pools are starting")
-            await _direct(spec, partition, pool, folder, ending, asked)
+            await _run(spec, partition, pool, folder, ending, asked, life)
     finally:
         await asyncio.to_thread(pool.close)
     if ending.failed:
@@ -139,38 +168,120 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
     return {"director": spec.index, "reason": ending.reason}
 
 
+def _leased(spec: DirectorSpec, folder: RunFolder, around: Surroundings) -> Lease:
+    """Becomes the only Director of its ledger.
+
+    Raises:
+        CannotRunError: If another one lives, or that cannot be found out.
+    """
+    job_id = next((around.environment[name] for name in JOB_VARIABLES if name in around.environment), None)
+    holder = Holder(
+        run_id=spec.run_id,
+        director=spec.index,
+        launch_id=str(spec.launch),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        job_id=job_id,
+        since=datetime.now(UTC),
+    )
+    try:
+        return Lease.acquire(folder.lease(spec.index), holder, expires_s=LEASE_S)
+    except HeldError as error:
+        raise HeldByAnotherError(str(error)) from None
+    except LeaseError as error:
+        raise CannotRunError(str(error)) from None
+
+
+def _take_place(spec: DirectorSpec, folder: RunFolder, around: Surroundings) -> tuple[Allocation, Partition]:
+    """Finds this Director's Partition, and sees to the run folder.
+
+    Raises:
+        ValueError: If the Allocation cannot be had or shared so.
+        OSError: If the run folder cannot be written.
+    """
+    chosen = settled(spec.allocation, shares_of(spec.shares).directors, around.environment)
+    allocation = granted(chosen, around)
+    partitions = carved(allocation, spec.shares, spec.pool)
+    record = record_of(
+        spec.run_id,
+        spec.created_at,
+        spec=chosen,
+        shares=spec.shares,
+        pool=spec.pool,
+        partitions=partitions,
+        lead=allocation.lead.hostname,
+    )
+    folder.join(record)
+    for file in spec.files:
+        store(folder, file.staged, file.content)
+    return allocation, partitions[spec.index]
+
+
 def _address(allocation: Allocation, partition: Partition) -> str:
     return LOOPBACK if allocation.scheduler == "local" else address_for(partition.hostnames, socket.gethostname())
 
 
-async def _direct(
+async def _run(
     spec: DirectorSpec,
     partition: Partition,
     pool: ParslPool,
     folder: RunFolder,
     ending: Ending,
     asked: asyncio.Task[Any],
+    life: int,
 ) -> None:
     """Runs Requests and answers on the exchange until asked to end."""
+    from director.agent import DirectorAgent
     from director.engine import Engine
+    from director.serving import Serving
 
+    ledger = MemoryLedger() if spec.memory_ledger else SqliteLedger(folder.ledger(spec.index))
+    ledger.claim(life)
     engine = Engine(
         index=spec.index,
         partition=partition,
         tools=find_tools(),
-        ledger=MemoryLedger() if spec.memory_ledger else SqliteLedger(folder.ledger(spec.index)),
+        ledger=ledger,
         pool=pool,
         max_attempts=spec.pool.max_attempts,
         max_node_losses=spec.pool.max_node_losses,
+        fail=lambda reason, fenced: ending.ask(reason, failed=True, taken_over=fenced),
     )
     await engine.start()
-    serving = asyncio.create_task(_serve(spec, engine, folder.work(spec.index), ending), name="serve")
+    serving = Serving(
+        spec, DirectorAgent, lambda: DirectorAgent(engine, folder, lambda: ending.ask("closed by its client"))
+    )
+    tasks = [asyncio.create_task(serving.forever(), name="serve")]
     try:
-        await _until(serving, beside=asked)
+        await _begin_with(spec, engine)
+        if spec.linger_s is not None:
+            others = set(range(shares_of(spec.shares).directors)) - {spec.index}
+            siblings = Siblings(folder, others)
+            tasks.append(asyncio.create_task(_linger(spec.linger_s, engine, siblings, ending), name="linger"))
+        await _until(tasks[0], beside=asked)
     finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
+        if ending.taken_over:
+            serving.leave()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await engine.close()
+
+
+async def _begin_with(spec: DirectorSpec, engine: Engine) -> None:
+    """Accepts the Requests that came with the spec. Those that it has had in an earlier life are left as they are."""
+    for verdict in await engine.submit(spec.requests) if spec.requests else ():
+        if verdict.problems:  # its client has checked it: the Tools here must be others
+            raise CannotRunError(f"request {verdict.id} was refused: {'; '.join(map(str, verdict.problems))}")
+
+
+async def _linger(linger_s: float, engine: Engine, siblings: Siblings, ending: Ending) -> None:
+    """Ends the Director when it has had nothing to do for long enough."""
+    while True:
+        await asyncio.sleep(LINGER_LOOK_S)
+        reason = reason_to_end(engine.idleness(), linger_s)
+        if reason and (engine.draining or not await asyncio.to_thread(siblings.busy)):
+            ending.ask(reason)
 
 
 async def _until(wanted: asyncio.Task[Any], *, beside: asyncio.Task[Any]) -> None:
@@ -178,42 +289,6 @@ async def _until(wanted: asyncio.Task[Any], *, beside: asyncio.Task[Any]) -> Non
     done, _ = await asyncio.wait((wanted, beside), return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
-
-
-async def _serve(spec: DirectorSpec, engine: Engine, work: Path, ending: Ending) -> None:
-    """Answers on the exchange until cancelled."""
-    from academy.exception import BadEntityIdError
-    from academy.exchange.cloud.client import HttpAgentRegistration
-    from academy.identifier import AgentId
-    from academy.runtime import Runtime, RuntimeConfig
-    from academy.serialize import SerializationStrategy
-    from aiohttp import ClientConnectionError
-
-    from director.agent import DirectorAgent
-    from director.exchange import exchange_factory
-
-    agent_id: AgentId[DirectorAgent] = AgentId(uid=spec.agent_id)
-    give_up = time.monotonic() + REGISTRATION_TIMEOUT_S
-    while True:
-        runtime = Runtime(  # type: ignore[type-var]  # the bound does not know generic registrations
-            DirectorAgent(engine, work, lambda: ending.ask("closed by its client")),
-            exchange_factory=exchange_factory(spec.exchange),
-            registration=HttpAgentRegistration(agent_id=agent_id),
-            config=RuntimeConfig(
-                default_serializer=SerializationStrategy.JSON,
-                allowed_deserializers={SerializationStrategy.JSON},
-            ),
-        )
-        try:
-            async with runtime:
-                logger.info("answering at %s", spec.exchange.url)
-                await runtime.wait_shutdown()
-            raise RuntimeError(f"the exchange at {spec.exchange.url} is gone")
-        except (BadEntityIdError, ClientConnectionError) as error:
-            # The client registers its Directors while they start, so the first look may come too early.
-            if time.monotonic() > give_up:
-                raise RuntimeError(f"cannot reach the exchange at {spec.exchange.url}: {error!r}") from error
-            await asyncio.sleep(REGISTRATION_POLL_S)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -238,12 +313,18 @@ def main() -> None:
     guard = Guard(os.environ)
     try:
         summary = asyncio.run(direct(spec)) | {"ok": True}
+    except CannotRunError as error:
+        logger.error("Director %d ended: %s", spec.index, error)
+        summary = {"director": spec.index, "ok": False, "error": str(error)}
+        if isinstance(error, HeldByAnotherError):
+            summary["held"] = True
     except Exception as error:
         logger.exception("Director %d ended with an error", spec.index)
         summary = {"director": spec.index, "ok": False, "error": f"{type(error).__name__}: {error}"}
     end_marked(guard.mark, spare=os.getpid())
     guard.release()
-    os.write(answer, json.dumps(summary).encode() + b"\n")
+    with contextlib.suppress(BrokenPipeError):  # whoever launched it is gone
+        os.write(answer, json.dumps(summary).encode() + b"\n")
     # Parsl's threads may still wait for what is gone.
     os._exit(0 if summary["ok"] else 1)
 

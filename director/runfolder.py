@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +35,7 @@ class RunRecord(BaseModel):
         pool: How workers are run.
         partitions: Hostnames of each Director's nodes.
         workers: How many workers each Director has.
-        agent_ids: Address of each Director on the exchange.
+        agent_ids: Address of each Director on the exchange, when it was launched for the first time.
         versions: Versions of the packages of the client.
     """
 
@@ -87,6 +88,10 @@ class RunFolder:
         """A Director's ledger."""
         return self.director(index) / "ledger.sqlite"
 
+    def lease(self, index: int) -> Path:
+        """Where a Director's lease is."""
+        return self.director(index) / "lease"
+
     def work(self, index: int) -> Path:
         """Where a Director's Requests have their folders."""
         return self.director(index) / "work"
@@ -111,10 +116,33 @@ class RunFolder:
         except OSError as error:
             reason = f"cannot be written ({error.strerror})"
             raise Refused([Problem("run-dir", f"{self.path} {reason}", "Name a folder you may write to")]) from None
-        self.inputs.mkdir(mode=0o700)
-        for index in range(len(record.partitions)):
-            self.director(index).mkdir(mode=0o700)
-            self.work(index).mkdir(mode=0o700)
+        self._make_folders(record)
+
+    def join(self, record: RunRecord) -> None:
+        """Takes the folder for a run of which no client can, or joins those of its Directors that have.
+
+        A later launching of the same run may have been granted other nodes: the record then tells of these.
+
+        Raises:
+            Refused: If the folder holds another run.
+            OSError: If it cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = self.read() if self.record_file.exists() else None
+        if found is not None:
+            if found.run_id != record.run_id:
+                message = f"{self.path} holds run {found.run_id}, not {record.run_id}"
+                raise Refused([Problem("run-folder", message, "Name another folder for this run")])
+            record = record.model_copy(update={"versions": found.versions})
+        # All Directors of a launching write the same, so it does not matter who is first, or last.
+        if found != record:
+            write_private(self.record_file, record.model_dump_json(indent=1))
+        self._make_folders(record)
+
+    def _make_folders(self, record: RunRecord) -> None:
+        for folder in (self.inputs, *(self.work(index) for index in range(len(record.partitions)))):
+            folder.parent.mkdir(exist_ok=True, mode=0o700)
+            folder.mkdir(exist_ok=True, mode=0o700)
 
     def read(self) -> RunRecord:
         """Reads the run's record.
@@ -136,11 +164,7 @@ class RunFolder:
     def close(self, at: datetime) -> None:
         """Notes that the run was closed, and forgets the exchange."""
         self.exchange_file.unlink(missing_ok=True)
-        record = self.read().model_copy(update={"closed_at": at})
-        partial = self.record_file.with_suffix(".partial")
-        with _private(partial) as stream:
-            stream.write(record.model_dump_json(indent=1))
-        partial.replace(self.record_file)
+        write_private(self.record_file, self.read().model_copy(update={"closed_at": at}).model_dump_json(indent=1))
 
     def write_exchange(self, exchange: ExchangeSpec) -> None:
         """Leaves address and token for those who attach later, readable by the owner only."""
@@ -172,6 +196,16 @@ class RunFolder:
         staged = StagedFile(name=source.name, sha256=digest.hexdigest(), suffix=suffix)
         shutil.move(partial, self.staged(staged))
         return staged
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner may read, whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
+    with _private(partial, exclusive=True) as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
 
 
 def _private(path: Path, *, exclusive: bool = False) -> Any:

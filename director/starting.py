@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from academy.exchange.client import UserExchangeClient
 from academy.identifier import AgentId
 
 from director.agent import DirectorAgent
-from director.exchange import LoopbackExchange, LoopbackTransport, exchange_factory
+from director.exchange import LoopbackExchange, connect, register
 from director.launch import Launched, Site
-from director.plan import director_specs
-from director.runfolder import RunFolder, RunRecord
-from director.spec import ExchangeSpec
+from director.spec import DirectorSpec, ExchangeSpec
 
 
 @dataclass(frozen=True)
@@ -24,52 +20,70 @@ class Up:
     """What was started.
 
     Attributes:
-        exchange: The exchange.
+        spec: The exchange.
+        exchange: The exchange, if it was started here too.
         directors: The Directors; they may still be starting.
         client: Connected to the exchange.
     """
 
-    exchange: LoopbackExchange
+    spec: ExchangeSpec
+    exchange: LoopbackExchange | None
     directors: list[Launched]
     client: UserExchangeClient[Any]
 
 
-async def start(record: RunRecord, folder: RunFolder, site: Site, *, memory_ledger: bool) -> Up:
-    """Starts a run whose folder has been made. If anything fails, all that was started is ended again.
+async def start(
+    specs_for: Callable[[ExchangeSpec], Sequence[DirectorSpec]], site: Site, exchange: ExchangeSpec | None
+) -> Up:
+    """Starts Directors. If anything fails, all that was started is ended again.
+
+    Args:
+        specs_for: What the Directors are told, given the exchange.
+        site: Where they run.
+        exchange: The exchange; None: one of this run's own, on this machine's loopback.
 
     Raises:
         OSError: If a process or the exchange cannot be started.
+        ExchangeError: If the exchange cannot be reached; nothing was started then.
     """
-    exchange = LoopbackExchange()
+    if exchange is not None:
+        client = await connect(exchange)
+        try:
+            specs = specs_for(exchange)
+            await _register(specs, client)
+            return Up(exchange, None, _launch(specs, site), client)
+        except BaseException:
+            await client.close()
+            raise
+    own = LoopbackExchange()
     directors: list[Launched] = []
     try:
         # The Directors start while the exchange does: all that they are told is known already.
-        for spec in director_specs(record, str(folder.path), exchange.spec, memory_ledger=memory_ledger):
-            directors.append(site.launch(spec))  # noqa: PERF401  (those launched before a failure must be ended)
-        exchange.start()
-        folder.write_exchange(exchange.spec)
-        client = await connect(exchange.spec)
-        transport = client._transport
-        assert isinstance(transport, LoopbackTransport)  # noqa: S101  (our factory makes no other)
-        for agent_id in record.agent_ids:
-            await transport.register_as(DirectorAgent, AgentId(uid=uuid.UUID(agent_id)))
+        specs = specs_for(own.spec)
+        directors = _launch(specs, site)
+        own.start()
+        client = await connect(own.spec)
+        await _register(specs, client)
     except BaseException:
         for director in directors:
             director.kill()
-        exchange.close()
+        own.close()
         raise
-    return Up(exchange, directors, client)
+    return Up(own.spec, own, directors, client)
 
 
-async def connect(spec: ExchangeSpec) -> UserExchangeClient[Any]:
-    """Connects to an exchange.
+def _launch(specs: Sequence[DirectorSpec], site: Site) -> list[Launched]:
+    directors: list[Launched] = []
+    try:
+        for spec in specs:
+            directors.append(site.launch(spec))  # noqa: PERF401  (those launched before a failure must be ended)
+    except BaseException:
+        for director in directors:
+            director.kill()
+        raise
+    return directors
 
-    Raises:
-        OSError: If nobody listens there.
-        UnauthorizedError: If the token is wrong.
-    """
-    url = urlsplit(spec.url)
-    # Academy would leave a session open if nobody listens.
-    _, writer = await asyncio.open_connection(url.hostname, url.port)
-    writer.close()
-    return await exchange_factory(spec).create_user_client(name="fleet")
+
+async def _register(specs: Sequence[DirectorSpec], client: UserExchangeClient[Any]) -> None:
+    for spec in specs:
+        await register(client, DirectorAgent, AgentId(uid=spec.agent_id))

@@ -28,21 +28,23 @@ STATES: dict[str, PartitionState] = {
 
 
 async def watch(
-    fleet: Fleet, outcomes: AsyncIterator[Outcome], *, total: int, console: Console | None = None
+    fleet: Fleet, outcomes: AsyncIterator[Outcome], *, total: int | None = None, console: Console | None = None
 ) -> AsyncIterator[Outcome]:
     """Passes Outcomes through, with a live view of the Fleet on standard error meanwhile.
 
     Args:
         fleet: The Fleet that they come from.
         outcomes: Such as ``fleet.map(requests)``.
-        total: How many there will be.
+        total: How many there will be; None: as many as the Directors have accepted.
         console: Where to show; None: standard error.
     """
     begin = time.monotonic()
     speeds: dict[int, dict[str, float]] = {}
 
     async def look() -> FleetView:
-        return fleet_view(await fleet.status(), total=total, elapsed_s=time.monotonic() - begin, speeds=speeds)
+        statuses = await fleet.status()
+        known = accepted(statuses) if total is None else total
+        return fleet_view(statuses, total=known, elapsed_s=time.monotonic() - begin, speeds=speeds)
 
     with LiveView(console) as view:
 
@@ -62,6 +64,13 @@ async def watch(
             polling.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await polling
+
+
+def accepted(statuses: Sequence[Mapping[str, Any]]) -> int:
+    """How many Requests Directors have accepted, by what `Fleet.status` says. Pure."""
+    still_open = sum(status.get("queued", 0) + status.get("running", 0) for status in statuses)
+    ended: int = sum(sum(status.get("finished", {}).values()) for status in statuses)
+    return int(still_open) + ended
 
 
 def fleet_view(
@@ -130,9 +139,7 @@ def status_view(document: Mapping[str, Any], *, elapsed_s: float) -> RenderableT
         elapsed_s: Time since the run began, or its whole time if it has ended, in s.
     """
     directors = document["directors"]
-    total = sum(director.get("queued", 0) + director.get("running", 0) for director in directors)
-    total += sum(sum(director.get("finished", {}).values()) for director in directors)
-    view = fleet_view(directors, total=total, elapsed_s=elapsed_s)
+    view = fleet_view(directors, total=accepted(directors), elapsed_s=elapsed_s)
     state = "open" if document["open"] else "closed" if document["closed_at"] else "not open: its client is gone"
     parts: list[RenderableType] = [Text(f"run {document['run_id']} ({state})"), render(view, 0.0)]
     nodes = [(director["director"], node) for director in directors for node in director.get("nodes", [])]

@@ -300,7 +300,7 @@ async def test_waiting_for_outcomes_ends_when_one_comes():
 
 
 async def test_pages_older_than_memory_come_from_the_ledger(monkeypatch):
-    monkeypatch.setattr("director.engine.TAIL", 4)
+    monkeypatch.setattr("director.published.TAIL", 4)
     async with running() as (engine, pool):
         await engine.submit([mock_request(f"r{index}") for index in range(10)])
         for _ in range(200):

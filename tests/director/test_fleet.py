@@ -12,8 +12,9 @@ from academy.identifier import AgentId
 from academy.serialize import SerializationStrategy
 
 from director import DirectorLost, Fleet, LaunchError, Refused, Request, sweep
-from director.exchange import exchange_factory
+from director.exchange import factory_of
 from director.history import read_history
+from director.launch import DirectorProcess, LocalSite
 from director.runfolder import RunFolder
 
 
@@ -128,7 +129,7 @@ async def test_a_draining_fleet_accepts_nothing_more(tmp_path):
 
 async def test_actions_of_the_director_take_and_return_plain_data(tmp_path):
     async with Fleet.launch(run_dir=tmp_path / "run") as fleet:
-        client = await exchange_factory(fleet.folder.read_exchange()).create_user_client()
+        client = await factory_of(fleet.folder.read_exchange()).create_user_client()
         agent_id = AgentId(uid=fleet.record.agent_ids[0])
         handle = Handle(agent_id, exchange=client, ignore_context=True, request_serializer=SerializationStrategy.JSON)
         tools = {tool["name"] for tool in await handle.tools()}
@@ -153,7 +154,7 @@ async def test_actions_of_the_director_take_and_return_plain_data(tmp_path):
 
 async def test_pickled_arguments_are_not_taken(tmp_path):
     async with Fleet.launch(run_dir=tmp_path / "run") as fleet:
-        client = await exchange_factory(fleet.folder.read_exchange()).create_user_client()
+        client = await factory_of(fleet.folder.read_exchange()).create_user_client()
         agent_id = AgentId(uid=fleet.record.agent_ids[0])
         handle = Handle(agent_id, exchange=client, ignore_context=True, request_serializer=SerializationStrategy.PICKLE)
         with pytest.raises(DeserializationMethodProhibitedError):
@@ -203,10 +204,8 @@ async def test_a_run_folder_in_use_is_refused_and_unharmed(tmp_path):
 
 
 async def test_a_director_that_cannot_start_says_why(tmp_path):
-    class BrokenSite:
+    class BrokenSite(LocalSite):
         def launch(self, spec):
-            from director.launch import DirectorProcess
-
             return DirectorProcess(spec.model_copy(update={"run_folder": "/proc/nowhere"}))
 
     with pytest.raises((LaunchError, OSError)):
@@ -233,7 +232,7 @@ async def test_losing_a_director_is_said_and_what_it_had_accepted_is_in_its_ledg
         async with asyncio.timeout(60):
             while not (await fleet.status())[0]["running"]:
                 await asyncio.sleep(0.05)
-            fleet._directors[0].kill()
+            fleet._owned.directors[0].kill()
             with pytest.raises(DirectorLost, match="SIGKILL"):
                 await stream
             with pytest.raises(DirectorLost, match="SIGKILL"):
