@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from director.cli import look, partitions, run
+from director.cli import endpoint, exchange, look, partitions, run, steer, submit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,6 +39,15 @@ app.command(name="tools")(look.tools)
 app.command(name="status")(look.status)
 app.command(name="outcomes")(look.outcomes)
 app.command(name="report")(look.report)
+app.command(name="submit")(submit.submit)
+app.command(name="resume")(submit.resume)
+app.command(name="watch")(steer.watch)
+app.command(name="cancel")(steer.cancel)
+app.command(name="drain")(steer.drain)
+app.command(name="close")(steer.close)
+app.command(name="fetch")(steer.fetch)
+app.command(name="exchange")(exchange.exchange)
+app.add_typer(endpoint.app, name="endpoint")
 
 
 def main() -> None:

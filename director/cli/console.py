@@ -31,13 +31,20 @@ def emit(value: Any) -> None:
 
 
 @contextlib.contextmanager
-def endings(as_json: bool, *, refused: str = "refused", hint: str = "") -> Iterator[None]:
+def endings(
+    as_json: bool,
+    *,
+    refused: str = "refused",
+    hint: str = "",
+    interrupted: str = "interrupted; what has an Outcome is in the run folder",
+) -> Iterator[None]:
     """Turns errors into a message on standard error and an exit code.
 
     Args:
         as_json: Whether the message is JSON.
         refused: How to begin when input is refused.
         hint: What to do when a run has failed.
+        interrupted: What to say when the user has interrupted.
     """
     try:
         yield
@@ -52,7 +59,7 @@ def endings(as_json: bool, *, refused: str = "refused", hint: str = "") -> Itera
                 console.print(Text(f"  → {problem.hint}", style="cyan"), soft_wrap=True)
         raise typer.Exit(REFUSED) from None
     except KeyboardInterrupt:
-        typer.echo("interrupted; what has an Outcome is in the run folder", err=True)
+        typer.echo(interrupted, err=True)
         raise typer.Exit(INTERRUPTED) from None
     except (RuntimeError, OSError) as error:
         if as_json:

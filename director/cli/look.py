@@ -6,20 +6,19 @@ import asyncio
 import json
 import sqlite3
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from director.cli.console import OK, SOME_NOT_OK, emit, endings, err_console
+from director.cli.console import OK, RUN_FAILED, SOME_NOT_OK, emit, endings, err_console
+from director.cli.target import ExchangeOption, RunArgument, SecretOption, Target, find_target
 from director.door import Problem, Refused
 from director.history import History, read_history
 from director.runfolder import RunFolder
-from simulations.records import Status
+from simulations.records import Outcome, Status
 from simulations.tool import find_tools
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 
 
@@ -43,27 +42,43 @@ def tools(
                 typer.echo(f"{tool.name} (version {tool.version}): {tool.summary}")
 
 
-def status(run: RunArgument, as_json: JsonOption = False) -> None:
+def status(
+    run: RunArgument,
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show how a run's Directors are: live while the run is open, from its ledgers afterwards."""
     with endings(as_json):
-        folder = RunFolder(run.resolve())
-        history = _history(folder)
-        live = asyncio.run(_live(folder)) if folder.exchange_file.exists() else None
-        document = {
-            "run_id": history.record.run_id,
-            "created_at": history.record.created_at.isoformat(),
-            "closed_at": history.record.closed_at.isoformat() if history.record.closed_at else None,
-            "open": live is not None,
-            "directors": live or history.states(),
-        }
+        target = find_target(run, exchange, exchange_secret)
+        document = asyncio.run(_elsewhere(target)) if target.folder is None else _here(target.folder)
         if as_json:
             emit(document)
         else:
             from director.watching import status_view
 
-            ended = history.record.closed_at or datetime.now(UTC)
-            elapsed_s = (ended - history.record.created_at).total_seconds()
-            Console().print(status_view(document, elapsed_s=elapsed_s))
+            ended = datetime.fromisoformat(document["closed_at"]) if document["closed_at"] else datetime.now(UTC)
+            begun = datetime.fromisoformat(document["created_at"]) if document["created_at"] else ended
+            Console().print(status_view(document, elapsed_s=(ended - begun).total_seconds()))
+    raise typer.Exit(OK if document["directors"] or target.folder else RUN_FAILED)
+
+
+def _here(folder: RunFolder) -> dict[str, Any]:
+    history = _history(folder)
+    live = asyncio.run(_live(folder)) if folder.exchange_file.exists() else None
+    return {
+        "run_id": history.record.run_id,
+        "created_at": history.record.created_at.isoformat(),
+        "closed_at": history.record.closed_at.isoformat() if history.record.closed_at else None,
+        "open": live is not None,
+        "directors": live or history.states(),
+    }
+
+
+async def _elsewhere(target: Target) -> dict[str, Any]:
+    from director.situation import situation_of
+
+    return await situation_of(target.run, target.fleet)
 
 
 async def _live(folder: RunFolder) -> list[dict[str, Any]] | None:
@@ -79,12 +94,16 @@ async def _live(folder: RunFolder) -> list[dict[str, Any]] | None:
 
 def outcomes(
     run: RunArgument,
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
     as_json: JsonOption = False,
     only: Annotated[Status | None, typer.Option("--status", help="Only Outcomes with this status.")] = None,
 ) -> None:
     """Print a run's Outcomes: with --json one line each, in the order in which they were journaled."""
     with endings(as_json):
-        found = [outcome for outcome in _history(RunFolder(run.resolve())).outcomes if only in (None, outcome.status)]
+        target = find_target(run, exchange, exchange_secret)
+        every = asyncio.run(_fetched(target)) if target.folder is None else _history(target.folder).outcomes
+        found = [outcome for outcome in every if only in (None, outcome.status)]
         if as_json:
             for outcome in found:
                 emit(outcome.model_dump_json())
@@ -95,12 +114,52 @@ def outcomes(
     raise typer.Exit(OK if all(outcome.status is Status.OK for outcome in found) else SOME_NOT_OK)
 
 
-def report(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Write a run's report: one HTML file, report.html in the run folder."""
-    with endings(as_json):
-        from director.report import report_run
+async def _fetched(target: Target) -> list[Outcome]:
+    """The Outcomes of a run that was submitted: what its Directors have, and what was fetched before."""
+    from director.call import DirectorLost
+    from director.exchange import ExchangeError
 
-        path = report_run(run)
+    kept = target.store.outcomes(target.run_id) if target.run else {}
+    fresh: list[Outcome] = []
+    try:
+        async with await target.fleet() as fleet:
+            if target.run:
+                target.store.keep_record(fleet.record)
+            async for outcome in fleet.outcomes():
+                if outcome.id not in kept:
+                    fresh.append(outcome)  # noqa: PERF401  (what came before an error is kept)
+    except (DirectorLost, ExchangeError) as error:
+        if target.run is None:
+            raise
+        hint = f"These were fetched before; `director resume {target.run_id}` makes all available"
+        err_console().print(f"{error}. {hint}", soft_wrap=True, markup=False)
+    if target.run:
+        target.store.keep(target.run_id, fresh)
+    return [*kept.values(), *fresh]
+
+
+def report(
+    run: RunArgument,
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a run's report: one HTML file, report.html in the run folder, or where a submitted run is remembered."""
+    with endings(as_json):
+        from director.report import report_outcomes, report_run
+
+        target = find_target(run, exchange, exchange_secret)
+        if target.folder is not None:
+            path = report_run(target.folder.path)
+        else:
+            submitted = target.remembered()
+            found = asyncio.run(_fetched(target))
+            record = target.store.record(submitted.run_id)
+            if record is None:
+                message = f"no Director of run {submitted.run_id} has answered yet"
+                raise Refused([Problem("RUN", message, f"See where it is: director status {submitted.run_id}")])
+            folder = target.store.folder(submitted.run_id).path
+            path = report_outcomes(folder, record, found, title=submitted.name)
         emit({"report": str(path)} if as_json else str(path))
 
 

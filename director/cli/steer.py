@@ -1,0 +1,193 @@
+"""Commands that steer a run that is open: watch, cancel, drain, close, fetch."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from director.cli.console import OK, SOME_NOT_OK, emit, endings, err_console
+from director.cli.target import ExchangeOption, RunArgument, SecretOption, Target, find_target
+from director.door import Problem, Refused
+from simulations.records import Outcome, Status
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
+RETRY_S = 3.0
+
+
+def watch(
+    run: RunArgument,
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    give_up_s: Annotated[
+        float, typer.Option(min=0, help="How long to go on asking when no Director answers, in s.")
+    ] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each Outcome as a line of JSON.")] = False,
+) -> None:
+    """Show an open run until all of it is done. Stopping to watch changes nothing for the run."""
+    hint = f"What was done: director outcomes {run}. To launch its Directors again: director resume {run}"
+    with endings(as_json):
+        target = find_target(run, exchange, exchange_secret)
+        found = asyncio.run(_watch(target, give_up_s, as_json, hint))
+    raise typer.Exit(OK if all(status is Status.OK for status in found.values()) else SOME_NOT_OK)
+
+
+async def _watch(target: Target, give_up_s: float, as_json: bool, hint: str) -> dict[str, Status]:
+    """Follows a run, and again after each time that its Directors were lost; returns each Request's status."""
+    from director.call import DirectorLost
+    from director.exchange import ExchangeError
+    from director.live import outcome_table
+    from director.watching import watch as shown
+
+    seen: dict[str, Status] = {}
+    outcomes: list[Outcome] = []
+    console = Console(stderr=True, force_terminal=False) if as_json and sys.stdout.isatty() else None
+    lost_at: float | None = None
+    while True:
+        before = len(seen)
+        try:
+            async with await target.fleet() as fleet:
+                async for outcome in shown(fleet, fleet.outcomes(follow=True), console=console):
+                    if outcome.id not in seen:
+                        seen[outcome.id] = outcome.status
+                        outcomes.append(outcome)
+                        if as_json:
+                            emit(outcome.model_dump_json())
+            if (missing := _missing(target, seen)) > 0:
+                raise DirectorLost(f"{missing} requests have no Outcome yet, and a Director that has some is gone")
+            break
+        except (DirectorLost, ExchangeError) as error:
+            if lost_at is None or len(seen) > before:
+                lost_at = time.monotonic()
+                err_console().print(await _told(target, str(error)), soft_wrap=True, markup=False)
+            if time.monotonic() - lost_at > give_up_s:
+                raise DirectorLost(f"{error}. {hint}") from error
+            await asyncio.sleep(RETRY_S)
+    if not as_json:
+        err_console().print(outcome_table(outcomes))
+    return seen
+
+
+def _missing(target: Target, seen: dict[str, Status]) -> int:
+    """How many of the Requests that a run began with have not been seen done, as far as that is known here."""
+    return target.run.requests - len(seen) if target.run else 0
+
+
+async def _told(target: Target, error: str) -> str:
+    """What has happened, as far as anybody knows."""
+    if target.run is None:
+        return f"{error}; asking again"
+    from director.situation import service_of
+
+    return f"{error}; {(await service_of(target.run))['summary']}; asking again"
+
+
+def cancel(
+    run: RunArgument,
+    ids: Annotated[list[str], typer.Argument(help="Ids of the Requests, or how they begin; or the word all.")],
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel Requests of an open run. Those that run stop within a few seconds."""
+    with endings(as_json):
+        target = find_target(run, exchange, exchange_secret)
+        answers = asyncio.run(_cancel(target, ids))
+        if as_json:
+            emit(answers)
+        else:
+            for name, what in answers.items():
+                typer.echo(f"{name} {what}")
+    raise typer.Exit(SOME_NOT_OK if "unknown" in answers.values() else OK)
+
+
+async def _cancel(target: Target, ids: list[str]) -> dict[str, str]:
+    async with await target.fleet() as fleet:
+        there = await fleet.open_ids()
+        # A word that begins no open id may be one that has ended, or nobody's: the Directors say which.
+        wanted = [name for word in ids for name in _begun(there, word) or [word]]
+        return await fleet.cancel(there if ids == ["all"] else wanted)
+
+
+def _begun(names: list[str], word: str) -> list[str]:
+    return [word] if word in names else [name for name in names if name.startswith(word)]
+
+
+def drain(
+    run: RunArgument,
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let an open run accept nothing more. Its Directors end when all is done and fetched."""
+    with endings(as_json):
+        left = asyncio.run(_drain(find_target(run, exchange, exchange_secret)))
+        emit({"open": left} if as_json else f"{left} requests are left to run; nothing more is accepted")
+
+
+async def _drain(target: Target) -> int:
+    async with await target.fleet() as fleet:
+        return await fleet.drain()
+
+
+def close(
+    run: RunArgument,
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End an open run's Directors now. What is open stays in their ledgers; `director resume` goes on with it."""
+    with endings(as_json):
+        ended = asyncio.run(_close(find_target(run, exchange, exchange_secret)))
+        emit({"closed": ended} if as_json else f"{ended} Directors end within a few seconds")
+
+
+async def _close(target: Target) -> int:
+    async with await target.fleet() as fleet:
+        return await fleet.end()
+
+
+def fetch(
+    run: RunArgument,
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids of the Requests, or how they begin; all if none.")
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="Only these artifacts: trajectory, final_structure … May be repeated.")
+    ] = None,
+    to: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("artifacts"),
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch artifacts of an open run to this machine; what is here already is not fetched again."""
+    with endings(as_json):
+        target = find_target(run, exchange, exchange_secret)
+        files = asyncio.run(_fetch(target, ids or [], set(name or ()), to))
+        if not files:
+            what = "no artifact" + (f" named {', '.join(name)}" if name else "")
+            raise Refused(
+                [Problem("RUN", f"there is {what} of these requests", f"See: director outcomes {run} --json")]
+            )
+        for item in files:
+            emit(item if as_json else item["path"])
+
+
+async def _fetch(target: Target, ids: list[str], names: set[str], to: Path) -> list[dict[str, Any]]:
+    found = []
+    async with await target.fleet() as fleet:
+        async for outcome in fleet.outcomes():
+            if ids and not outcome.id.startswith(tuple(ids)):
+                continue
+            for name, path in outcome.artifacts.items():
+                if names and name not in names:
+                    continue
+                file = to / outcome.id / Path(path).name
+                size = file.stat().st_size if file.exists() else await fleet.fetch(path, file)
+                found.append({"id": outcome.id, "name": name, "path": str(file), "bytes": size})
+    return found
