@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster bench lint docs clean
+.PHONY: help demo test test-cluster test-globus bench lint docs clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +21,15 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## Run examples/minimal.py: 2 Directors, 4 logical nodes, 16 real simulations
 	$(BIN)/python examples/minimal.py
 
+# Most tests wait for processes that start, so two at once take little longer than one.
 test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-cluster: $(READY)  ## Run the tests that need several nodes, in a Slurm cluster of namespaces (Debian, root)
 	$(BIN)/python -m pytest tests/cluster
+
+test-globus: $(READY)  ## Run the tests of Globus Compute: SDK, broker, endpoint and Slurm, in namespaces (Debian, root)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/globus
 
 bench: $(READY)  ## Measure speed, memory and recovery, beside bare Parsl, Academy and OpenMM
 	$(BIN)/python -m benchmarks

@@ -47,6 +47,7 @@ class Cluster:
         slurm: Whether Slurm's daemons run.
         pbs: Whether those of the PBS stand-in run.
         gives_up_s: How long Slurm waits for a node that is silent, before it takes it out of its job, in s.
+        setup: Shell lines that the login host runs before its daemons start. What they mount, the nodes see as well.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Cluster:
         slurm: bool = True,
         pbs: bool = True,
         gives_up_s: int = 8,
+        setup: str = "",
     ) -> None:
         if not 1 <= nodes <= MOST_NODES:
             raise ValueError(f"a cluster has 1 to {MOST_NODES} nodes, not {nodes}")
@@ -68,6 +70,7 @@ class Cluster:
         self._slurm = slurm
         self._pbs = pbs
         self._gives_up_s = gives_up_s
+        self._setup = setup
         self._hosts: dict[str, Host] = {}
         self._plugged: set[str] = set()
         self._scripts = itertools.count(1)
@@ -143,6 +146,7 @@ class Cluster:
         timeout_s: float = 60.0,
         check: bool = True,
         cwd: Path | None = None,
+        inherit: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command inside a host, and waits for it.
 
@@ -153,13 +157,13 @@ class Cluster:
             timeout_s: How long it may take; then it is killed.
             check: Whether it must succeed.
             cwd: Where it runs; by default in the cluster's folder.
+            inherit: Whether it gets this process's environment at all.
 
         Raises:
             CommandError: If it fails although it must not, or takes too long. It tells what the command printed.
         """
-        process = self.popen(
-            host, command, environment=environment, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        pipe = subprocess.PIPE
+        process = self.popen(host, command, environment=environment, cwd=cwd, inherit=inherit, stdout=pipe, stderr=pipe)
         with process:
             try:
                 out, err = process.communicate(timeout=timeout_s)
@@ -181,6 +185,7 @@ class Cluster:
         *,
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        inherit: bool = True,
         stdin: int | None = subprocess.DEVNULL,
         stdout: int | None = subprocess.DEVNULL,
         stderr: int | None = subprocess.DEVNULL,
@@ -190,7 +195,11 @@ class Cluster:
         inside = ["setsid", "env", f"--chdir={cwd or self.folder}", *command]
         return HostProcess(
             [*self._host(host).enter(), *inside],
-            env={**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), **(environment or {})},
+            env={
+                **(os.environ if inherit else {}),
+                "SLURM_CONF": str(self.folder / "slurm.conf"),
+                **(environment or {}),
+            },
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -324,6 +333,7 @@ class Cluster:
         lines = ["127.0.0.1 localhost", f"{LOGIN_ADDRESS} login"]
         lines += [f"{address} {name}" for name, address in self._addresses.items()]
         (self.folder / "hosts").write_text("\n".join(lines) + "\n")
+        (self.folder / "setup.sh").write_text(self._setup)
         if self._pbs:
             openpbs.install(self.folder)
         if self._slurm:

@@ -13,6 +13,7 @@ ip link set lo up
 ip link add br0 type bridge
 ip addr add 10.77.0.254/24 dev br0
 ip link set br0 up
+. "$folder/setup.sh"
 
 if [ "$slurm" = 1 ]; then
   # --force: munged dislikes keys in folders that others may enter, such as those in /tmp.

@@ -2,6 +2,7 @@
 
 Commands of ``console`` blocks run in a copy of what a clone holds, and their exit codes and shown output are compared
 (``…`` stands for anything). ``python`` blocks run too. Tables are compared with the models that they describe.
+Blocks that say ``facility`` or ``laptop`` need more than a clone: ``tests/globus/test_docs.py`` types them.
 """
 
 from __future__ import annotations
@@ -10,83 +11,43 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer
 
+import endpoint_templates
 from director.batch import BatchEntry, BatchFile
+from director.cli.app import app
 from director.runfolder import RunRecord
+from director.runs import SubmittedRun
 from simulations import ErrorInfo, Outcome, find_tools
+from tests.docs.pages import (
+    DOCS,
+    FACILITY,
+    LAPTOP,
+    PAGES,
+    ROOT,
+    Command,
+    blocks,
+    check_unrun,
+    page_name,
+    shows,
+    walked,
+)
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 OWN_TOOL = DOCS / "examples" / "own_tool"
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    *sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts),
-]
 FENCES = {"console", "python", "yaml", "json", "text", "toml"}
 NOT_RUN = {"make", "git", "cd", "source", "pip", ".venv/bin/pre-commit"}
+NEEDS_SERVICE = re.compile(r"globus-compute-endpoint start |director submit .*--endpoint UUID")
 TIMEOUT_S = 120
-
-
-@dataclass
-class Command:
-    """One line that begins with ``$``, and what stands below it."""
-
-    text: str
-    exit_code: int = 0
-    output: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Block:
-    """A fenced block of a page."""
-
-    language: str
-    line: int
-    lines: list[str] = field(default_factory=list)
-
-    def commands(self) -> list[Command]:
-        found: list[Command] = []
-        for line in self.lines:
-            if line.startswith("$ "):
-                text, _, comment = line[2:].partition("  #")
-                code = re.search(r"exit code (\d+)", comment)
-                found.append(Command(text.strip(), int(code[1]) if code else 0))
-            elif found:
-                found[-1].output.append(line)
-            else:
-                raise AssertionError(f"line {self.line}: a console block begins with a line that begins with '$ '")
-        return found
-
-
-def blocks(text: str) -> Iterator[Block]:
-    """All fenced blocks of a page."""
-    current: Block | None = None
-    fence = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        mark = re.match(r"\s*(`{3,}|~{3,}|:{3,})\s*(.*)$", line)
-        if current is None and mark:
-            fence, current = mark[1], Block(mark[2].split(" ")[0].strip(), number)
-        elif current is not None and line.strip() == fence:
-            yield current
-            current = None
-        elif current is not None:
-            current.lines.append(line)
-    assert current is None, f"line {current.line if current else 0}: a block is not closed"
-
-
-def page_name(page: Path) -> str:
-    return str(page.relative_to(ROOT))
 
 
 def install_by_hand(package: Path, site: Path) -> None:
@@ -108,7 +69,9 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.clone = folder / "md-director"
         self.site = folder / "site"
+        self.home = folder / "home"
         self.site.mkdir()
+        self.home.mkdir()
         shutil.copytree(ROOT / "examples", self.clone / "examples")
         shutil.copytree(DOCS / "examples", self.clone / "docs" / "examples")
         install_by_hand(OWN_TOOL, self.site)
@@ -116,12 +79,15 @@ class Reader:
 
     def environment(self, page: str) -> dict[str, str]:
         kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("FORCE_", "PYTEST_", "CLICOLOR"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("FORCE_", "PYTEST_", "CLICOLOR", "DIRECTOR_", "GLOBUS_"))
         }
         kept |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "100",
             "NO_COLOR": "1",
+            "HOME": str(self.home),
             "PYTHONPATH": str(self.site) if page.endswith("own-tool.md") else "",
         }
         return kept
@@ -132,6 +98,18 @@ class Reader:
         if key not in self._done or "--run-dir" not in command.text:
             self._done[key] = self.run(["bash", "-c", f"set -o pipefail; {command.text}"], command.exit_code, page)
         return self._done[key]
+
+    def check_service(self, command: str) -> None:
+        """Checks a command that needs an endpoint: that it is configured, or takes what is submitted."""
+        words = shlex.split(command)
+        if words[0] == "globus-compute-endpoint":
+            assert (self.home / ".globus_compute" / words[2] / "config.yaml").is_file(), command
+            return
+        assert (self.clone / words[2]).is_file(), command
+        settings = [value for name, value in pairwise(words) if name == "--set"]
+        assert any(_takes(template, settings) for template in endpoint_templates.names()), command
+        known = {name for option in typer.main.get_command(app).commands["submit"].params for name in option.opts}
+        assert {word for word in words if word.startswith("--")} <= known, command
 
     def run(self, arguments: list[str], exit_code: int, page: str) -> str:
         answer = subprocess.run(
@@ -150,34 +128,17 @@ class Reader:
         return answer.stdout
 
 
+def _takes(template: str, settings: list[str]) -> bool:
+    try:
+        endpoint_templates.options_from(settings, endpoint_templates.find(template).parameters)
+    except endpoint_templates.TemplateError:
+        return False
+    return True
+
+
 @pytest.fixture(scope="session")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     return Reader(tmp_path_factory.mktemp("reader"))
-
-
-def shows(expected: list[str], actual: str) -> bool:
-    """Whether the output is what the page shows, with ``…`` for anything."""
-    wanted = "\n".join(line.rstrip() for line in expected).strip()
-    got = "\n".join(line.rstrip() for line in actual.splitlines()).strip()
-    pattern = ".*?".join(re.escape(part) for part in wanted.split("…"))
-    return re.fullmatch(pattern, got, re.DOTALL) is not None
-
-
-def check_unrun(command: str) -> None:
-    """Checks a command that a test cannot run: what it names is there."""
-    words = command.split()
-    if words[0] == "make":
-        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert {word for word in words[1:] if "=" not in word} <= set(targets), command
-    elif words[0] == "cd":
-        assert words[1] == "md-director" or (ROOT / words[1]).is_dir(), command
-    elif words[0] == "pip":
-        assert words[1] == "install", command
-        assert (ROOT / words[2] / "pyproject.toml").is_file(), command
-    elif words[0] in ("source", ".venv/bin/pre-commit"):
-        assert "VENV := .venv\n" in (ROOT / "Makefile").read_text(), command
-    else:
-        assert words[:2] == ["git", "clone"], command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
@@ -185,6 +146,7 @@ def test_every_block_is_of_a_kind_that_is_tested_or_shows_no_command(page: Path)
     for block in blocks(page.read_text(encoding="utf-8")):
         known = block.language in FENCES or re.fullmatch(r"\{[a-z-]+\}", block.language)
         assert known, f"{page_name(page)}, line {block.line}: {block.language or 'no language'!r}; use console or text"
+        assert block.side in ("", FACILITY, LAPTOP), f"{page_name(page)}, line {block.line}: {block.side!r}"
         if not block.language.startswith("{") and block.language != "console":
             prompts = [line for line in block.lines if line.startswith("$ ")]
             assert not prompts, f"{page_name(page)}, line {block.line}: commands belong into a console block"
@@ -196,9 +158,12 @@ def test_commands_and_snippets_do_what_the_page_says(page: Path, reader: Reader)
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.language == "python":
             reader.run([sys.executable, "-c", "\n".join(block.lines)], 0, name)
-        for command in block.commands() if block.language == "console" else []:
+        for command in block.commands() if block.language == "console" and not block.side else []:
             if command.text.split()[0] in NOT_RUN:
                 check_unrun(command.text)
+                continue
+            if NEEDS_SERVICE.match(command.text):
+                reader.check_service(command.text)
                 continue
             output = reader.type(command, name)
             if command.output:
@@ -223,6 +188,16 @@ def test_the_batch_file_in_the_readme_is_the_example() -> None:
     assert block.lines == [line for line in example if not line.startswith("#")]
 
 
+def test_the_film_shows_the_commands_of_the_readme_and_nothing_of_the_machine_that_filmed() -> None:
+    film = (DOCS / "_static" / "film.svg").read_text(encoding="utf-8")
+    shown = re.sub(r"\s+", " ", " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", film)))
+    for command in (command for block in walked(ROOT / "README.md") for command in block.commands()):
+        words = re.split(r" (?=--|RUN)", command.text)[0]
+        if re.match(r"director (endpoint configure|submit|watch|outcomes|fetch)|globus-compute-endpoint", words):
+            assert words in shown, f"{words}: record it again with docs/film/record.py"
+    assert not re.search(r"Traceback|/tmp/|/root/|site-packages", shown)
+
+
 def fields_of(page: str, heading: str) -> list[str]:
     """First column of the table below a heading."""
     text = (DOCS / "reference" / page).read_text(encoding="utf-8")
@@ -238,6 +213,7 @@ def fields_of(page: str, heading: str) -> list[str]:
         ("batch-file.md", "The file", BatchFile),
         ("batch-file.md", "An entry of `requests`", BatchEntry),
         ("run-folder.md", "run.json", RunRecord),
+        ("run-store.md", "The record", SubmittedRun),
     ],
 )
 def test_tables_list_every_field_in_order(page: str, heading: str, model: type[Outcome]) -> None:
@@ -257,8 +233,27 @@ def generated() -> ModuleType:
 
 def test_every_command_stands_in_the_reference(generated: ModuleType) -> None:
     page = (DOCS / "reference" / "command-line.md").read_text(encoding="utf-8")
-    assert re.findall(r"^```\{command-reference\} (\S+)", page, re.MULTILINE) == generated.command_names()
+    assert re.findall(r"^```\{command-reference\} (\S.*)", page, re.MULTILINE) == generated.command_names()
     assert "--run-dir" in generated.command_reference("run")
+
+
+def test_every_template_stands_in_the_reference_with_all_options_and_sources(generated: ModuleType) -> None:
+    page = (DOCS / "reference" / "endpoint-templates.md").read_text(encoding="utf-8")
+    assert re.findall(r"^```\{template-reference\} (\S+)", page, re.MULTILINE) == list(endpoint_templates.names())
+    for name in endpoint_templates.names():
+        template = endpoint_templates.find(name)
+        text = generated.template_reference(name)
+        assert all(f"| `{parameter}` |" in text for parameter in template.parameters.model_fields)
+        assert all(source.link in text for source in (template.facility.sources if template.facility else ()))
+
+
+def test_every_variable_that_is_read_stands_in_the_reference() -> None:
+    pages = [DOCS / "reference" / "environment.md", DOCS / "facility-guide.md"]
+    told = "".join(page.read_text(encoding="utf-8") for page in pages)
+    code = "".join(file.read_text() for name in ("director", "partitions") for file in (ROOT / name).rglob("*.py"))
+    read = set(re.findall(r"[\"'](DIRECTOR_[A-Z_]+)[\"']", code))
+    assert {"DIRECTOR_EXCHANGE", "DIRECTOR_HOME"} <= read
+    assert [name for name in sorted(read) if f"`{name}`" not in told] == []
 
 
 def test_every_shipped_tool_stands_in_the_reference_with_all_inputs(generated: ModuleType) -> None:
