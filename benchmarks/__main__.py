@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import closing, cluster, overhead, simulation
+from benchmarks import closing, cluster, overhead, simulation, submit
 from benchmarks.table import Row, table
 
 ALL = {
@@ -23,6 +23,8 @@ ALL = {
     "partitions": cluster.partitions,
     "recovery": cluster.recovery,
     "blocks": cluster.blocks,
+    "embedded": submit.embedded,
+    "submit": submit.full_stack,
 }
 
 

@@ -20,7 +20,7 @@ async def main():
     async with Fleet.launch(directors=2, nodes=4, run_dir=sys.argv[1], workers_per_node=1) as fleet:
         stream = fleet.map(sweep("mock_md", duration_s=0.3, seed=range(400)))
         await anext(stream)
-        print(*[f"{director.pid}:{director.mark}" for director in fleet._directors], flush=True)
+        print(*[f"{director.pid}:{director.mark}" for director in fleet._owned.directors], flush=True)
         await asyncio.to_thread(sys.stdin.readline)
 asyncio.run(main())
 """

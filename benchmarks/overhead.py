@@ -20,7 +20,7 @@ from benchmarks.bare import bare_htex
 from benchmarks.table import Row, at_least, at_most, spread
 from benchmarks.tasks import nap
 from director import Fleet, Request, sweep
-from director.exchange import LoopbackExchange, exchange_factory
+from director.exchange import LoopbackExchange, factory_of
 
 ROUNDS = 3
 NO_OPS = 5_000
@@ -94,7 +94,7 @@ def single_calls(folder: Path) -> list[Row]:
     async def academy() -> float:
         # As Director and client, agent and caller are two processes; here two event loops in two threads.
         exchange = LoopbackExchange().start()
-        factory = exchange_factory(exchange.spec)
+        factory = factory_of(exchange.spec)
         client = await factory.create_user_client()
         registration = await client.register_agent(Empty)
         done = asyncio.Event()
@@ -121,7 +121,7 @@ def single_calls(folder: Path) -> list[Row]:
 async def _serve(exchange: LoopbackExchange, registration: HttpAgentRegistration[Empty]) -> None:
     runtime: Runtime[Empty] = Runtime(
         Empty(),
-        exchange_factory=exchange_factory(exchange.spec),
+        exchange_factory=factory_of(exchange.spec),
         registration=HttpAgentRegistration(agent_id=AgentId(uid=registration.agent_id.uid)),
         config=RuntimeConfig(allowed_deserializers={SerializationStrategy.JSON}),
     )
