@@ -24,8 +24,12 @@ from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+import endpoint_templates
 from director.agent import DirectorAgent
 from director.cli.app import app as cli
+from endpoint_templates import Facility, SetBy
+from endpoint_templates.facilities import READ_ON
+from endpoint_templates.limits import describe
 from simulations.tool import find_tools
 
 
@@ -137,8 +141,15 @@ def _prose(item: Any) -> str:
 
 
 def command_names() -> list[str]:
-    """The commands of ``director``."""
-    return list(typer.main.get_command(cli).commands)  # type: ignore[attr-defined]
+    """The commands of ``director``, each followed by its own."""
+    return list(_names(typer.main.get_command(cli)))
+
+
+def _names(group: Any) -> Iterable[str]:
+    for name, command in group.commands.items():
+        yield name
+        if hasattr(command, "commands"):
+            yield from (f"{name} {inner}" for inner in _names(command))
 
 
 def command_reference(name: str = "") -> str:
@@ -150,6 +161,61 @@ def command_reference(name: str = "") -> str:
     answer = subprocess.run(command, env=plain, capture_output=True, text=True, check=True, timeout=60)
     lines = [line.rstrip() for line in answer.stdout.strip("\n").splitlines()]
     return "\n".join(["```text", *lines, "```"])
+
+
+# ---- endpoint templates
+
+
+def template_reference(name: str) -> str:
+    """What can be set in a template, and what is known of its facility."""
+    template = endpoint_templates.find(name)
+    rows = [
+        (
+            f"`{parameter.name}`",
+            parameter.kind,
+            "required" if parameter.required else _given(parameter.default),
+            "submits" if parameter.set_by is SetBy.SUBMITTER else "installs",
+            parameter.meaning,
+        )
+        for parameter in endpoint_templates.parameters_of(template)
+    ]
+    known = _facility(template.facility) if template.facility else []
+    options = table(("option", "values", "default", "set by who", "meaning"), rows)
+    return "\n\n".join([f"{template.title[0].upper()}{template.title[1:]}.", options, *known])
+
+
+def _given(value: Any) -> str:
+    if value is None or value == []:
+        return "–"
+    return f"`{','.join(value) if isinstance(value, list) else _yaml(value)}`"
+
+
+def _facility(facility: Facility) -> list[str]:
+    nodes = [
+        (
+            node.name,
+            str(node.cores),
+            str(node.threads),
+            f"{len(node.accelerators)} × {node.accelerator}: `{','.join(node.accelerators)}`"
+            if node.accelerators
+            else "–",
+        )
+        for node in facility.nodes
+    ]
+    parts = [
+        f"**What is known**, read on {READ_ON}. Programs are started on nodes with `{facility.launcher}`.",
+        table(("nodes", "cores", "threads", "accelerators"), nodes),
+    ]
+    if facility.queues:
+        queues = [(f"`{queue.name}`", queue.node or "", describe(queue), queue.note) for queue in facility.queues]
+        parts.append(table(("queue", "nodes", "takes", "note"), queues))
+    if facility.variables:
+        variables = ", ".join(f"`{name}={value}`" for name, value in facility.variables)
+        parts.append(f"Set in the job: {variables}.")
+    sources = [
+        (f"<{source.link}>", source.as_of or "no date on the page", source.states) for source in facility.sources
+    ]
+    return [*parts, table(("page", "of", "says"), sources)]
 
 
 # ---- the Director
@@ -189,6 +255,7 @@ def _flat(text: str) -> str:
 def _directive(render: Callable[..., str]) -> type[SphinxDirective]:
     class Generated(SphinxDirective):
         optional_arguments = 1
+        final_argument_whitespace = True
 
         def run(self) -> list[nodes.Node]:
             return self.parse_text_to_nodes(render(*self.arguments), allow_section_headings=False)
@@ -200,5 +267,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Registers the directives."""
     app.add_directive("tool-reference", _directive(tool_reference))
     app.add_directive("command-reference", _directive(command_reference))
+    app.add_directive("template-reference", _directive(template_reference))
     app.add_directive("action-reference", _directive(action_reference))
     return {"parallel_read_safe": True}
