@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from academy.exception import (
@@ -27,6 +28,10 @@ RETRY_S = 0.1
 LONGEST_TRY_S = 15.0
 # A Director that ends cancels what it is asked; asked again, it has ended.
 TROUBLE = (TimeoutError, ClientError, OSError, BadEntityIdError, ActionCancelledError)
+
+
+Call = Callable[..., Awaitable[Any]]
+"""Calls an action of a Director: `Caller.call` or `DirectorLink.call`."""
 
 
 class DirectorLost(ConnectionError):  # noqa: N818  (the word users know)

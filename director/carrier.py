@@ -6,16 +6,14 @@ import asyncio
 import base64
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from director.call import Call
 from director.door import Problem, Refused
 from director.transfer import PIECE_BYTES
 from simulations.records import Request, StagedFile
-
-Call = Callable[..., Awaitable[Any]]
-"""Calls an action of some Director of the run: `Caller.call` or `DirectorLink.call`."""
 
 
 class Carrier:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 
-from director.call import DirectorLost
+from director.call import Call, DirectorLost
 from simulations.records import Outcome
-
-Call = Callable[..., Awaitable[Any]]
 
 PAGE = 2_000
 WAIT_S = 5.0

@@ -112,17 +112,14 @@ class SubmittedRun(_Frozen):
 
     def heard(self, directors: Iterable[int]) -> SubmittedRun:
         """The same run, when the latest launchings of these Directors have answered."""
-        latest = {index: self.tasks[index].task_id for index in directors if index in self.tasks}
+        tasks = self.tasks
+        heard = {tasks[index].task_id for index in directors if index in tasks}
+
+        def told(task: Task) -> Task:
+            return task.model_copy(update={"answered": True}) if task.task_id in heard else task
+
         launchings = [
-            launching.model_copy(
-                update={
-                    "tasks": [
-                        task.model_copy(update={"answered": True}) if task.task_id in latest.values() else task
-                        for task in launching.tasks
-                    ]
-                }
-            )
-            for launching in self.launchings
+            launching.model_copy(update={"tasks": list(map(told, launching.tasks))}) for launching in self.launchings
         ]
         return self.model_copy(update={"launchings": launchings})
 
@@ -151,6 +148,13 @@ class RunStore:
         """Where a run is remembered: its record, its Requests, and copies of the users' files."""
         return RunFolder(self.path / "runs" / run_id)
 
+    def make(self, run_id: str) -> RunFolder:
+        """Makes the folder in which a run is remembered, if it is not there."""
+        folder = self.folder(run_id)
+        for path in (self.path, self.path / "runs", folder.path, folder.inputs):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)  # which is not for the parents that it makes
+        return folder
+
     def add(self, run: SubmittedRun, requests: Sequence[tuple[int, Request]]) -> None:
         """Remembers a new run, before anything of it is sent.
 
@@ -158,9 +162,7 @@ class RunStore:
             run: The run.
             requests: Each Request with the index of its Director.
         """
-        folder = self.folder(run.run_id)
-        for path in (self.path, self.path / "runs", folder.path, folder.inputs):
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = self.make(run.run_id)
         lines = (json.dumps([index, request.model_dump(mode="json")]) for index, request in requests)
         write_private(folder.path / "requests.jsonl", "\n".join(lines) + "\n")
         self.update(run)

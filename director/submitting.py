@@ -91,9 +91,7 @@ async def submit_batch(
     options = {**options_of(settings), "nodes": file.nodes, "directors": file.directors}
     service = await _asked(lambda: open_client(local_services=local_services))
     await _online(service, endpoint_id)
-    folder = store.folder(plan.run_id)
-    for path in (store.path, folder.path.parent, folder.path, folder.inputs):
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)  # which is not for the parents that it makes
+    folder = store.make(plan.run_id)
     try:
         requests = prepare(what.requests, find_tools(), base=what.base, confined=True, stage=folder.stage)
         client = await connect(exchange)

@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,8 @@ from rich.text import Text
 from director.door import Refused
 
 OK, SOME_NOT_OK, REFUSED, RUN_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 
 
 def err_console() -> Console:

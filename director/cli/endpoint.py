@@ -17,7 +17,7 @@ from rich.text import Text
 
 import endpoint_templates
 from director.cli import check
-from director.cli.console import emit, endings
+from director.cli.console import JsonOption, emit, endings
 from director.door import Problem, Refused
 from endpoint_templates import Facility, Parameter, SetBy, Template, TemplateError
 from endpoint_templates.facilities import READ_ON
@@ -27,7 +27,6 @@ app = typer.Typer(
     no_args_is_help=True, help="Set up a Globus Compute endpoint for Directors, from a template of your facility."
 )
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 TemplateName = Annotated[str, typer.Argument(metavar="NAME", help="A template: see `director endpoint list`.")]
 TemplateOrFolder = Annotated[
     str, typer.Argument(metavar="NAME", help="A template, the name of a configured endpoint, or its folder.")

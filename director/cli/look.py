@@ -11,15 +11,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from director.cli.console import OK, RUN_FAILED, SOME_NOT_OK, emit, endings, err_console
+from director.cli.console import OK, RUN_FAILED, SOME_NOT_OK, JsonOption, emit, endings, err_console
 from director.cli.target import ExchangeOption, RunArgument, SecretOption, Target, find_target
 from director.door import Problem, Refused
 from director.history import History, read_history
 from director.runfolder import RunFolder
 from simulations.records import Outcome, Status
 from simulations.tool import find_tools
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 
 
 def tools(

@@ -11,12 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from director.cli.console import OK, SOME_NOT_OK, emit, endings, err_console
+from director.cli.console import OK, SOME_NOT_OK, JsonOption, emit, endings, err_console
 from director.cli.target import ExchangeOption, RunArgument, SecretOption, Target, find_target
 from director.door import Problem, Refused
 from simulations.records import Outcome, Status
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 RETRY_S = 3.0
 
 
@@ -34,18 +33,17 @@ def watch(
     with endings(as_json):
         target = find_target(run, exchange, exchange_secret)
         found = asyncio.run(_watch(target, give_up_s, as_json, hint))
-    raise typer.Exit(OK if all(status is Status.OK for status in found.values()) else SOME_NOT_OK)
+    raise typer.Exit(OK if all(outcome.status is Status.OK for outcome in found) else SOME_NOT_OK)
 
 
-async def _watch(target: Target, give_up_s: float, as_json: bool, hint: str) -> dict[str, Status]:
-    """Follows a run, and again after each time that its Directors were lost; returns each Request's status."""
+async def _watch(target: Target, give_up_s: float, as_json: bool, hint: str) -> list[Outcome]:
+    """Follows a run, and again after each time that its Directors were lost; returns its Outcomes."""
     from director.call import DirectorLost
     from director.exchange import ExchangeError
     from director.live import outcome_table
     from director.watching import watch as shown
 
-    seen: dict[str, Status] = {}
-    outcomes: list[Outcome] = []
+    seen: dict[str, Outcome] = {}
     console = Console(stderr=True, force_terminal=False) if as_json and sys.stdout.isatty() else None
     lost_at: float | None = None
     while True:
@@ -54,11 +52,10 @@ async def _watch(target: Target, give_up_s: float, as_json: bool, hint: str) -> 
             async with await target.fleet() as fleet:
                 async for outcome in shown(fleet, fleet.outcomes(follow=True), console=console):
                     if outcome.id not in seen:
-                        seen[outcome.id] = outcome.status
-                        outcomes.append(outcome)
+                        seen[outcome.id] = outcome
                         if as_json:
                             emit(outcome.model_dump_json())
-            if (missing := _missing(target, seen)) > 0:
+            if (missing := _missing(target, len(seen))) > 0:
                 raise DirectorLost(f"{missing} requests have no Outcome yet, and a Director that has some is gone")
             break
         except (DirectorLost, ExchangeError) as error:
@@ -69,13 +66,13 @@ async def _watch(target: Target, give_up_s: float, as_json: bool, hint: str) -> 
                 raise DirectorLost(f"{error}. {hint}") from error
             await asyncio.sleep(RETRY_S)
     if not as_json:
-        err_console().print(outcome_table(outcomes))
-    return seen
+        err_console().print(outcome_table(list(seen.values())))
+    return list(seen.values())
 
 
-def _missing(target: Target, seen: dict[str, Status]) -> int:
+def _missing(target: Target, seen: int) -> int:
     """How many of the Requests that a run began with have not been seen done, as far as that is known here."""
-    return target.run.requests - len(seen) if target.run else 0
+    return target.run.requests - seen if target.run else 0
 
 
 async def _told(target: Target, error: str) -> str:

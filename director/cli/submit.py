@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from director.batch import Batch, read_batch
-from director.cli.console import emit, endings, err_console
+from director.cli.console import JsonOption, emit, endings, err_console
 from director.cli.target import ExchangeOption, RunArgument, SecretOption, choose_remote, find_target, known
 from director.door import Problem, Refused
 from simulations.tool import find_tools
@@ -25,7 +25,6 @@ LocalServicesOption = Annotated[
         envvar="DIRECTOR_LOCAL_SERVICES", help="Globus Compute's services are on this machine (for tests of endpoints)."
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 
 INTERRUPTED = "interrupted; what was submitted goes on by itself. Look at it: director watch RUN"
 

@@ -10,7 +10,7 @@ from academy.agent import Agent, action
 from academy.identifier import AgentId
 
 from director.call import Caller, DirectorEnded, DirectorLost
-from director.exchange import LoopbackExchange, connect, register
+from director.exchange import register
 from director.serving import Serving
 from director.spec import AllocationSpec, DirectorSpec, SharesSpec
 
@@ -41,20 +41,6 @@ class Answering(Agent):
     @action
     async def never(self) -> None:
         await asyncio.sleep(3600)
-
-
-@pytest.fixture(scope="module")
-def exchange():
-    made = LoopbackExchange().start()
-    yield made.spec
-    made.close()
-
-
-@pytest.fixture
-async def client(exchange):
-    made = await connect(exchange)
-    yield made
-    await made.close()
 
 
 def spec_of(exchange, agent_id):

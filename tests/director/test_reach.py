@@ -7,27 +7,13 @@ from academy.identifier import AgentId
 
 from director.agent import DirectorAgent
 from director.call import DirectorLost
-from director.exchange import LoopbackExchange, connect, register
+from director.exchange import register
 from director.plan import new_run_id
 from director.reach import LAUNCHES_AT_ONCE, About, Contact, contact, contacts, latest_launch
 from director.remote import fleet_of, reach
 from director.runfolder import RunRecord
 from director.spec import AllocationSpec, PoolSpec, SharesSpec, agent_id_of
 from tests.helpers import NOON
-
-
-@pytest.fixture(scope="module")
-def exchange():
-    made = LoopbackExchange().start()
-    yield made.spec
-    made.close()
-
-
-@pytest.fixture
-async def client(exchange):
-    made = await connect(exchange)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

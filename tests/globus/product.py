@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from director.ledger import read_ledger
 from tests.cluster.namespaces import HostProcess
 from tests.globus.stack import BIN, Stack
 from tests.helpers import wait_until
 
 DIRECTOR = str(BIN / "director")
 PORT = 8700
+
+
+def ledgered(run: dict[str, Any]) -> Counter[str]:
+    """How often each Request has an Outcome in the ledgers of a run."""
+    files = sorted(Path(run["run_folder"]).glob("director-*/ledger.sqlite"))
+    return Counter(json.loads(body)["id"] for file in files for body in read_ledger(file).outcomes)
 
 
 class Product:

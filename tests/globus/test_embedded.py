@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from director.door import Refused
 from director.exchange import LoopbackExchange
+from director.process_id import ProcessId
 from director.runfolder import RunFolder
 from director.sites.embedded import EmbeddedSite, engine_environment, this_environment
 from director.sites.engine_inside import Look, Waiting, direct, pool_error, unruled
@@ -82,8 +83,13 @@ def commands(pids: list[int]) -> dict[int, str]:
 
 
 def one_running(trace: str, program: str) -> int:
-    """The first process that carries a trace and whose command line names a program."""
-    return min(pid for pid, command in commands(processes_naming(trace)).items() if program in command)
+    """The oldest process that carries a trace and whose command line names a program.
+
+    Not the one with the lowest number: numbers are given out again.
+    """
+    running = commands(processes_naming(trace))
+    found = [known for pid, command in running.items() if program in command and (known := ProcessId.of(pid))]
+    return min(found, key=lambda process: process.started_ticks).pid
 
 
 @pytest.fixture

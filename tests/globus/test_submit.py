@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 import simulations
-from director.ledger import read_ledger
-from tests.globus.product import Product
+from tests.globus.product import Product, ledgered
 from tests.globus.stack import Stack
 from tests.helpers import wait_until
 
@@ -33,12 +32,6 @@ def md(count: int, steps: int = 200) -> dict[str, object]:
 
 def sleeps(count: int, duration_s: float) -> dict[str, object]:
     return {"tool": "mock_md", "inputs": {"duration_s": duration_s}, "repeat": count}
-
-
-def ledgered(product: Product, run: dict[str, object]) -> Counter[str]:
-    """How often each Request has an Outcome in the ledgers of a run."""
-    files = sorted(Path(str(run["run_folder"])).glob("director-*/ledger.sqlite"))
-    return Counter(json.loads(body)["id"] for file in files for body in read_ledger(file).outcomes)
 
 
 def test_a_batch_goes_to_two_directors_at_an_endpoint_and_its_outcomes_come_back(product: Product) -> None:
@@ -85,7 +78,7 @@ def test_the_laptop_is_killed_after_submit_and_another_one_attaches(product: Pro
     batch = product.batch("killed", [sleeps(20, 0.3)])
     submitting = product.popen("submit", batch, "--endpoint", product.stack.endpoint_id)
     runs = product.folder / ".md-director" / "runs"
-    before = set(runs.iterdir())
+    before = set(runs.glob("*"))
 
     def sent() -> bool:
         new = [path for path in runs.iterdir() if path not in before and (path / "run.json").exists()]
@@ -122,6 +115,6 @@ def test_the_user_endpoint_ends_in_the_middle_and_every_request_has_one_outcome(
         product.director("resume", name)
     found = product.outcomes(name)
     assert len({outcome["id"] for outcome in found}) == 40
-    assert set(ledgered(product, run).values()) == {1}
-    assert len(ledgered(product, run)) == 40
+    assert set(ledgered(run).values()) == {1}
+    assert len(ledgered(run)) == 40
     product.director("close", name)

@@ -17,8 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from director.exchange import run_token
-from director.ledger import read_ledger
-from tests.globus.product import Product
+from tests.globus.product import Product, ledgered
 from tests.globus.stack import Stack
 from tests.helpers import wait_until
 
@@ -69,12 +68,6 @@ class Watch:
 def submitted(product: Product, name: str) -> dict[str, Any]:
     sleeps = {"tool": "mock_md", "inputs": {"duration_s": 0.5}, "repeat": REQUESTS}
     return product.submit(product.batch(name, [sleeps]))
-
-
-def ledgered(run: dict[str, Any]) -> Counter[str]:
-    """How often each Request has an Outcome in the ledgers of a run."""
-    files = sorted(Path(run["run_folder"]).glob("director-*/ledger.sqlite"))
-    return Counter(json.loads(body)["id"] for file in files for body in read_ledger(file).outcomes)
 
 
 def has_one_outcome_of_each(run: dict[str, Any], printed: list[dict[str, Any]]) -> None:
