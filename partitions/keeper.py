@@ -182,29 +182,34 @@ class Keeper:
 
     def __init__(self, orders: Orders, post: Post, line: socket.socket, folder: Path) -> None:
         self._line = line
+        self._orders, self._post, self._folder = orders, post, folder
         self._mark = f"{orders.mark}.{post.node.hostname}.{orders.block}"
+        self._guard: Guard | None = None
         self._reports = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._reports.bind(str(folder / "reports"))
+
+    def start(self) -> None:
+        """Ends what an earlier block left here, and starts the pool. Whatever comes of it, `end` is to be called."""
         owned = resolve(
-            post.bindings,
-            granted=post.node,
-            named=orders.logical,
+            self._post.bindings,
+            granted=self._post.node,
+            named=self._orders.logical,
             cores_here=sorted(os.sched_getaffinity(0)),
             environment=os.environ,
         )
         environment = {
             **os.environ,
-            **orders.environment,
+            **self._orders.environment,
             **mark_environment(self._mark, BLOCK_MARK_VARIABLE),
-            HOST_VARIABLE: post.node.hostname,
+            HOST_VARIABLE: self._post.node.hostname,
             BINDINGS_VARIABLE: dump(owned),
-            REPORTS_VARIABLE: str(folder / "reports"),
+            REPORTS_VARIABLE: str(self._folder / "reports"),
         }
-        end_marked(f"{orders.mark}.{post.node.hostname}.*", BLOCK_MARK_VARIABLE)
-        self._guard = Guard(environment, BLOCK_MARK_VARIABLE, folder=folder)
-        if orders.mps and shared(post.bindings):
-            environment |= mps.start(environment, folder)
-        self._pool = subprocess.Popen(orders.pool, env=environment, stdin=subprocess.DEVNULL)
+        end_marked(f"{self._orders.mark}.{self._post.node.hostname}.*", BLOCK_MARK_VARIABLE)
+        self._guard = Guard(environment, BLOCK_MARK_VARIABLE, folder=self._folder)
+        if self._orders.mps and shared(self._post.bindings):
+            environment |= mps.start(environment, self._folder)
+        self._pool = subprocess.Popen(self._orders.pool, env=environment, stdin=subprocess.DEVNULL)
 
     def keep(self) -> int:
         """Keeps the pool until it ends or must be ended; returns an exit code."""
@@ -240,7 +245,8 @@ class Keeper:
     def end(self) -> None:
         """Ends the pool and all that it has started."""
         end_marked(self._mark, BLOCK_MARK_VARIABLE)
-        self._guard.release()
+        if self._guard is not None:
+            self._guard.release()
 
 
 def _say(text: str) -> None:
@@ -276,6 +282,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="director-keeper-", dir=_short_folder()) as folder:
         keeper = Keeper(orders, post, line, Path(folder))
         try:
+            keeper.start()
             return keeper.keep()
         finally:
             keeper.end()

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,13 @@ class Facility(LocalSite):
 
     def __init__(self) -> None:
         self.launched: list[DirectorProcess] = []
+        self.ended_at: dict[DirectorProcess, datetime] = {}
 
     def launch(self, spec):
-        self.launched.append(super().launch(spec))
-        return self.launched[-1]
+        director = super().launch(spec)
+        self.launched.append(director)
+        director.ended.add_done_callback(lambda _: self.ended_at.setdefault(director, datetime.now(UTC)))
+        return director
 
 
 @pytest.fixture
@@ -115,10 +119,11 @@ async def test_a_director_that_is_done_stays_while_another_works(tmp_path, excha
     requests = [(0, mock_request("short")), (1, mock_request("long", 8))]
     await sent(plan, exchange, facility, requests)
     async with await reach(plan.run_id, exchange) as fleet:
-        assert await ids(fleet, follow=True) == ["long", "short"]
-        assert await ids(fleet) == ["long", "short"]
+        finished = {outcome.id: outcome.finished_at async for outcome in fleet.outcomes(follow=True)}
+    assert sorted(finished) == ["long", "short"]
     for director in facility.launched:
         assert (await asyncio.wrap_future(director.ended))["reason"] == "nothing left to run for 3 s"
+        assert facility.ended_at[director] > finished["long"]
 
 
 async def test_a_drained_director_ends_when_all_is_done_and_fetched(tmp_path, exchange, facility):
