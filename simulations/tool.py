@@ -34,6 +34,11 @@ class Tool(Generic[RequestT, ResultT]):
         result: Model of what it returns, with units.
         run: Does the work in a worker process. It raises `ToolError` for what the user can mend.
         packages: Distributions whose versions are part of a result's provenance.
+        checkpoints: Whether it saves what it has done, stops when its Workspace asks it to pause, and goes on from
+            there in its next attempt.
+        amount: How much work a request is, in ``unit``: steps times timestep, say. None: not known in advance.
+        unit: Unit of work, such as ``ns`` or ``s``.
+        size: Names requests that take about as long for each unit of work: those of one structure and solvent, say.
     """
 
     name: str
@@ -43,6 +48,10 @@ class Tool(Generic[RequestT, ResultT]):
     result: type[ResultT]
     run: Callable[[RequestT, Workspace], ResultT]
     packages: tuple[str, ...] = ()
+    checkpoints: bool = False
+    amount: Callable[[RequestT], float] | None = None
+    unit: str = ""
+    size: Callable[[RequestT], str] | None = None
 
     def schema(self) -> dict[str, Any]:
         """Describes the Tool in JSON: name, version, summary, and the JSON schemas of request and result."""

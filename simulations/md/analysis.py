@@ -91,6 +91,18 @@ class RunningStatistics:
         self._mean += delta / self.count
         self._squares += delta * (value - self._mean)
 
+    @property
+    def state(self) -> list[float]:
+        """All that it knows, for `restored`."""
+        return [self.count, self._mean, self._squares]
+
+    @classmethod
+    def restored(cls, state: list[float]) -> RunningStatistics:
+        """Statistics that go on exactly from a `state`."""
+        statistics = cls()
+        statistics.count, statistics._mean, statistics._squares = int(state[0]), state[1], state[2]
+        return statistics
+
     def result(self) -> MeanStd:
         """Mean and standard deviation of what was added; at least one value must have been."""
         return MeanStd(mean=self._mean, std=math.sqrt(self._squares / self.count))

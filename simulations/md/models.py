@@ -14,6 +14,9 @@ SHIPPED = ("alanine-dipeptide", "ala10", "chignolin")
 CAPPED = ("alanine-dipeptide", "ala10")
 """Those with residues ACE and NME."""
 
+VERSION = "2"
+"""The Tool's version."""
+
 DEFAULT_PRESSURE_BAR = 1.0
 DEFAULT_PADDING_NM = 1.0
 
@@ -94,7 +97,10 @@ class MdRequest(BaseModel):
         "run shorter than the interval has one frame. Averages are over these frames.",
     )
     checkpoint_interval_s: float = Field(
-        default=300.0, gt=0, le=86_400, description="Wall time between checkpoints, in s; there is also one at the end."
+        default=300.0,
+        gt=0,
+        le=86_400,
+        description="Wall time between checkpoints, in s; also at a pause and at the end.",
     )
     platform: PlatformName = Field(
         default="auto",
@@ -145,7 +151,10 @@ class MeanStd(BaseModel):
 
 
 class WallTime(BaseModel):
-    """Where the wall time went. What came from the worker's cache costs nothing."""
+    """Where the wall time went, over all attempts.
+
+    What came from the worker's cache costs nothing; work that was lost with an attempt does not count.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -182,6 +191,12 @@ class MdResult(BaseModel):
     )
     n_atoms: int = Field(description="Particles in topology and trajectory, solvent and virtual sites included.")
     n_frames: int = Field(description="Frames of the trajectory, and rows of the state table.")
+    resumed: int = Field(description="How often it went on from a checkpoint.")
+    exact: bool = Field(
+        description="Whether the trajectory is as if it had never been interrupted: each time it went on with the same "
+        "random numbers, on the same platform and kind of device. With NPT, false once it was interrupted, for then "
+        "the barostat learns the size of its moves anew. Either way no frame is missing or there twice."
+    )
     box: Literal["none", "built", "kept"] = Field(
         description="Periodic box: none, built around the solute, or kept from the structure with its water."
     )

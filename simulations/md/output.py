@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from simulations.md.analysis import Array
 AKMA_PS = 0.04888821290839617
 """CHARMM's unit of time in ps: sqrt(1 Da Å² / (kcal/mol)), with kcal = 4.184 kJ."""
 INT32_MOST = 2**31 - 1
+COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,91 @@ class Frame:
     ns_per_day: float
 
 
-class _Growing:
-    """A file that grows frame by frame while it is open."""
+@dataclass(frozen=True)
+class Extent:
+    """What of a growing file a checkpoint counts.
 
-    _file: IO[Any]
+    Attributes:
+        length: Bytes of the file.
+        crc: CRC-32 of its frames: of what comes after the header, which changes.
+        frames: How many there are.
+    """
+
+    length: int
+    crc: int
+    frames: int
+
+
+class NotAsSavedError(Exception):
+    """A growing file is not, or not any more, what a checkpoint says of it."""
+
+
+def copy_extent(path: Path, extent: Extent, header: int, target: Path) -> None:
+    """Copies the part of a file that a checkpoint counts, and checks it.
+
+    Args:
+        path: The file, which may have grown since, and may still grow.
+        extent: The part.
+        header: Length of its header in bytes.
+        target: The copy. It is on disk when this returns.
+
+    Raises:
+        NotAsSavedError: If the file is shorter, or holds something else.
+    """
+    crc, left = 0, extent.length - header
+    try:
+        with path.open("rb") as source, target.open("wb") as copy:
+            copy.write(source.read(header))
+            while left > 0 and (piece := source.read(min(COPY_BYTES, left))):
+                crc = zlib.crc32(piece, crc)
+                left -= len(piece)
+                copy.write(piece)
+            copy.flush()
+            os.fsync(copy.fileno())
+    except FileNotFoundError as error:
+        raise NotAsSavedError(f"{path.name} is not there") from error
+    if left or crc != extent.crc:
+        target.unlink()
+        raise NotAsSavedError(f"{path.name} {'is too short' if left else 'holds something else'}")
+
+
+class _Growing:
+    """A file that grows frame by frame while it is open. A new one takes the place of one that was there.
+
+    Another process may still write to that; it does no harm to this one, which is another inode.
+    """
+
+    def __init__(self, path: Path, header: bytes, extent: Extent | None) -> None:
+        self.frames = extent.frames if extent else 0
+        self._crc = extent.crc if extent else 0
+        self._length = extent.length if extent else len(header)
+        if extent is None:
+            path.unlink(missing_ok=True)
+        self._file: IO[bytes] = path.open("wb" if extent is None else "r+b")
+        if extent is None:
+            self._file.write(header)
+        else:
+            self._file.seek(0, os.SEEK_END)
+
+    def _append(self, frame: bytes) -> None:
+        self._file.write(frame)
+        self._crc = zlib.crc32(frame, self._crc)
+        self._length += len(frame)
+        self.frames += 1
+
+    @property
+    def extent(self) -> Extent:
+        """What has been written."""
+        return Extent(self._length, self._crc, self.frames)
 
     def flush(self) -> None:
         """Hands what was written to the operating system."""
         self._file.flush()
+
+    def sync(self) -> None:
+        """Puts what was written on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self
@@ -65,25 +145,36 @@ class DcdWriter(_Growing):
         interval_steps: Steps between frames.
         timestep_ps: Timestep in ps.
         periodic: Whether frames come with a box.
+        extent: What is there to go on from; None for a new file.
+        last_step: Step of the last frame that is there.
     """
 
-    def __init__(self, path: Path, n_atoms: int, interval_steps: int, timestep_ps: float, *, periodic: bool) -> None:
-        self._file = path.open("wb")
+    HEADER = 8 + 84 + 8 + 84 + 8 + 4
+    """Length of the header in bytes."""
+
+    def __init__(
+        self,
+        path: Path,
+        n_atoms: int,
+        interval_steps: int,
+        timestep_ps: float,
+        *,
+        periodic: bool,
+        extent: Extent | None = None,
+        last_step: int = 0,
+    ) -> None:
         self._n_atoms = n_atoms
         self._interval = interval_steps
         self._periodic = periodic
-        self._frames = 0
         # ICNTRL: frames, first step, interval, last step, 5 zeros, timestep, cell flag, 8 zeros, CHARMM version.
         control = struct.pack(
             "<9if10i", 0, interval_steps, interval_steps, *[0] * 6, timestep_ps / AKMA_PS, periodic, *[0] * 8, 24
         )
         title = struct.pack("<i80s", 1, b"md-director".ljust(80))
-        for record in (b"CORD" + control, title, struct.pack("<i", n_atoms)):
-            self._record(record)
-
-    def _record(self, content: bytes) -> None:
-        length = struct.pack("<i", len(content))
-        self._file.write(length + content + length)
+        header = b"".join(_record(content) for content in (b"CORD" + control, title, struct.pack("<i", n_atoms)))
+        super().__init__(path, header, extent)
+        if extent is not None:
+            self._count(last_step)
 
     def write(self, positions: Array, box: Array | None, step: int) -> None:
         """Appends a frame.
@@ -98,15 +189,15 @@ class DcdWriter(_Growing):
         """
         if positions.shape != (self._n_atoms, 3) or (box is not None) != self._periodic:
             raise ValueError(f"frame of shape {positions.shape} does not fit a trajectory of {self._n_atoms} atoms")
-        if box is not None:
-            self._record(struct.pack("<6d", *_cell(box)))
+        cell = b"" if box is None else _record(struct.pack("<6d", *_cell(box)))
         angstrom = np.ascontiguousarray((positions * 10).T, dtype="<f4")
-        for axis in angstrom:
-            self._record(axis.tobytes())
-        self._frames += 1
+        self._append(cell + b"".join(_record(axis.tobytes()) for axis in angstrom))
+        self._count(step)
+
+    def _count(self, step: int) -> None:
         self._file.seek(8)
-        self._file.write(struct.pack("<4i", self._frames, self._interval, self._interval, min(step, INT32_MOST)))
-        self._file.seek(0, 2)
+        self._file.write(struct.pack("<4i", self.frames, self._interval, self._interval, min(step, INT32_MOST)))
+        self._file.seek(0, os.SEEK_END)
 
 
 class StateTable(_Growing):
@@ -115,23 +206,36 @@ class StateTable(_Growing):
     Args:
         path: File to write.
         periodic: Whether there are columns for volume and density.
+        extent: What is there to go on from; None for a new file.
     """
 
-    def __init__(self, path: Path, *, periodic: bool) -> None:
-        self._file = path.open("w", encoding="ascii")
-        box_columns = {"volume_nm3", "density_g_cm3"}
-        self._columns = [name for name in Frame.__dataclass_fields__ if periodic or name not in box_columns]
-        self._file.write(",".join(self._columns) + "\n")
+    def __init__(self, path: Path, *, periodic: bool, extent: Extent | None = None) -> None:
+        self._columns = table_columns(periodic=periodic)
+        super().__init__(path, table_header(periodic=periodic), extent)
 
     def write(self, frame: Frame) -> None:
         """Appends a row."""
         values = (getattr(frame, name) for name in self._columns)
-        self._file.write(
-            ",".join(
-                "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value) for value in values
-            )
-            + "\n"
+        row = ",".join(
+            "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value) for value in values
         )
+        self._append((row + "\n").encode("ascii"))
+
+
+def table_columns(*, periodic: bool) -> list[str]:
+    """Names of a state table's columns."""
+    box_columns = {"volume_nm3", "density_g_cm3"}
+    return [name for name in Frame.__dataclass_fields__ if periodic or name not in box_columns]
+
+
+def table_header(*, periodic: bool) -> bytes:
+    """A state table's first line."""
+    return (",".join(table_columns(periodic=periodic)) + "\n").encode("ascii")
+
+
+def _record(content: bytes) -> bytes:
+    length = struct.pack("<i", len(content))
+    return length + content + length
 
 
 def _cell(box: Array) -> tuple[float, ...]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import openmm as mm
 from openmm import unit
 
+from simulations.errors import Paused
 from simulations.md import analysis
 from simulations.md.analysis import Array, RunningStatistics
 from simulations.md.divergence import checked_positions, diverged, raise_step_error
+from simulations.md.keeping import keep_start
 from simulations.md.models import MdRequest
 from simulations.md.output import DcdWriter, Frame, StateTable
+from simulations.md.saved import Origin, Saved, portable_state
 from simulations.md.start import Start
 from simulations.workspace import Workspace
 
@@ -24,7 +27,11 @@ CHECK_SHARE = 0.003
 STRIDE_LEAST = 10
 STRIDE_MOST = 1000
 STRIDE_S = 0.5
+FINAL_SAVE_S = 10.0
+"""A run that ended is saved too, if that much was not: should its result be lost, it is not to be computed again."""
 CHECKPOINT = ("checkpoint", "checkpoint.chk")
+TRAJECTORY = ("trajectory", "trajectory.dcd")
+STATE_TABLE = ("state_table", "state.csv")
 
 
 class Averages(NamedTuple):
@@ -45,7 +52,7 @@ class Produced:
         last: Numbers of the last frame.
         positions: Coordinates of the last frame in nm.
         box: Box vectors of the last frame in nm, or None.
-        seconds: Wall time of the run.
+        seconds: Wall time of the run, in all attempts whose work is in it.
     """
 
     averages: Averages
@@ -72,56 +79,96 @@ def next_stride(stride_steps: int, stepping_s: float, check_s: float) -> int:
 
 
 class Production:
-    """One production run.
+    """One production run, or the rest of one.
 
-    Strides and checks do not change the trajectory: on the Reference platform it depends on the request alone.
+    Strides, checks and checkpoints do not change the trajectory: on the Reference platform it depends on the request
+    alone, however often it was interrupted.
 
     Args:
-        context: With coordinates and velocities set, at step zero.
-        start: Where it starts.
+        context: With coordinates and velocities set, at step zero or where the checkpoint was.
+        start: Where the run starts, or started.
         request: The inputs.
-        workspace: Where it writes.
+        workspace: Where it writes. Trajectory and table are there up to the checkpoint.
+        origin: What its checkpoints say of this attempt.
+        saved: The checkpoint that it goes on from; None for a new run.
     """
 
-    def __init__(self, context: Any, start: Start, request: MdRequest, workspace: Workspace) -> None:
+    def __init__(
+        self,
+        context: Any,
+        start: Start,
+        request: MdRequest,
+        workspace: Workspace,
+        origin: Origin,
+        saved: Saved | None = None,
+    ) -> None:
         self._context = context
         self._integrator = context.getIntegrator()
         self._start = start
         self._request = request
         self._workspace = workspace
-        self._averages = Averages(*(RunningStatistics() for _ in Averages._fields))
-        self._last_good_step = 0
-        self._begin = self._kept_house = self._checkpointed = workspace.clock()
+        self._origin = origin
+        self._first_step = saved.step if saved else 0
+        self._last_good_step = self._first_step
+        self._last_frame_step = saved.last_frame_step if saved else 0
+        self._averages = (
+            Averages(*map(RunningStatistics.restored, saved.averages))
+            if saved
+            else Averages(*(RunningStatistics() for _ in Averages._fields))
+        )
+        self._kept_house = self._saved_at = workspace.clock()
+        self._begin = self._saved_at - (saved.integrate_s if saved else 0.0)
+        prepared = start.prepared
+        periodic = prepared.box is not None
+        self._dcd = DcdWriter(
+            workspace.artifact(*TRAJECTORY),
+            prepared.n_atoms,
+            self._interval,
+            request.timestep_fs / 1000,
+            periodic=periodic,
+            extent=saved.trajectory if saved else None,
+            last_step=self._last_frame_step,
+        )
+        self._table = StateTable(
+            workspace.artifact(*STATE_TABLE), periodic=periodic, extent=saved.table if saved else None
+        )
+
+    @property
+    def _interval(self) -> int:
+        return min(self._request.report_interval_steps, self._request.steps)
 
     def run(self) -> Produced:
-        """Takes all steps.
+        """Takes all steps that are left.
 
         Raises:
-            ToolError: ``SimulationDiverged``, ``BoxTooSmall`` or ``IntegrationFailed``.
-            Cancelled: If the stop flag was set.
+            ToolError: ``SimulationDiverged``, ``BoxTooSmall`` or ``IntegrationFailed``; ``DiskFull`` or ``DiskFailed``.
+            Cancelled: If it was asked to stop for good.
+            Paused: If it was asked to pause; what was done is saved.
+            Superseded: If a later attempt has the folder.
         """
-        request, workspace = self._request, self._workspace
-        prepared = self._start.prepared
-        periodic = prepared.box is not None
-        interval = min(request.report_interval_steps, request.steps)
-        dcd_path = workspace.artifact("trajectory", "trajectory.dcd")
-        table_path = workspace.artifact("state_table", "state.csv")
-        step = 0
-        with (
-            DcdWriter(dcd_path, prepared.n_atoms, interval, request.timestep_fs / 1000, periodic=periodic) as dcd,
-            StateTable(table_path, periodic=periodic) as table,
-        ):
+        request, workspace, interval = self._request, self._workspace, self._interval
+        step = self._first_step
+        measured = None
+        with self._dcd as dcd, self._table as table:
+            self._stop_if_asked(step)
             while step < request.steps:
                 target = min((step // interval + 1) * interval, request.steps)
                 self._advance(step, target)
                 step = target
-                positions, box, frame = self._frame(step)
+                positions, box, frame = measured = self._measure(step)
+                self._count(frame)
                 dcd.write(positions, box, step)
                 table.write(frame)
-                if self._keep_house(step, frame):
-                    dcd.flush()
-                    table.flush()
-        self._checkpoint()
+                self._last_frame_step = step
+                self._keep_house(step, frame)
+            dcd.sync()
+            table.sync()
+            if workspace.clock() - self._saved_at >= FINAL_SAVE_S:
+                self._save(step)
+            else:
+                self._write_checkpoint()
+        workspace.reached(self._amount(step))
+        positions, box, frame = measured or self._measure(step)  # it went on from its own end
         return Produced(self._averages, frame, positions, box, workspace.clock() - self._begin)
 
     def _advance(self, step: int, target: int) -> None:
@@ -145,7 +192,7 @@ class Production:
             stride = next_stride(count, stepped - begin, checked - stepped)
             self._keep_house(step, None)
 
-    def _frame(self, step: int) -> tuple[Array, Array | None, Frame]:
+    def _measure(self, step: int) -> tuple[Array, Array | None, Frame]:
         prepared, request = self._start.prepared, self._request
         try:
             state = self._context.getState(positions=True, energy=True)
@@ -162,17 +209,12 @@ class Production:
             box = np.array(state.getPeriodicBoxVectors().value_in_unit(unit.nanometer), dtype=np.float64)
             volume = float(abs(np.linalg.det(box)))
             density = analysis.density_g_cm3(prepared.mass_da, volume)
-            self._averages.density.add(density)
-        temperature = analysis.temperature_k(kinetic, prepared.dof)
-        self._averages.potential.add(potential)
-        self._averages.kinetic.add(kinetic)
-        self._averages.temperature.add(temperature)
         frame = Frame(
             step=step,
             time_ps=step * request.timestep_fs / 1000,
             potential_energy_kj_mol=potential,
             kinetic_energy_kj_mol=kinetic,
-            temperature_k=temperature,
+            temperature_k=analysis.temperature_k(kinetic, prepared.dof),
             volume_nm3=volume,
             density_g_cm3=density,
             rmsd_nm=analysis.kabsch_rmsd(self._start.reference, positions[prepared.heavy])
@@ -185,20 +227,37 @@ class Production:
         )
         return positions, box, frame
 
+    def _count(self, frame: Frame) -> None:
+        self._averages.potential.add(frame.potential_energy_kj_mol)
+        self._averages.kinetic.add(frame.kinetic_energy_kj_mol)
+        self._averages.temperature.add(frame.temperature_k)
+        if frame.density_g_cm3 is not None:
+            self._averages.density.add(frame.density_g_cm3)
+
+    def _amount(self, step: int) -> float:
+        """What is done after this step, in ns."""
+        return step * self._request.timestep_fs * 1e-6
+
     def _ns_per_day(self, step: int) -> float:
         return ns_per_day(step, self._request.timestep_fs, self._workspace.clock() - self._begin)
 
-    def _keep_house(self, step: int, frame: Frame | None) -> bool:
-        """Cancellation, checkpoint and progress, about once a second; says whether it was time."""
+    def _keep_house(self, step: int, frame: Frame | None) -> None:
+        """Stopping, checkpoint and progress, about once a second. The state at this step must have been checked."""
         now = self._workspace.clock()
         if now - self._kept_house < HOUSEKEEPING_S:
-            return False
+            return
         self._kept_house = now
-        self._workspace.raise_if_cancelled()
-        if now - self._checkpointed >= self._request.checkpoint_interval_s:
-            self._checkpoint()
-        self._workspace.progress(lambda: self._progress(step, frame))
-        return True
+        self._dcd.flush()
+        self._table.flush()
+        self._stop_if_asked(step)
+        if now - self._saved_at >= self._request.checkpoint_interval_s:
+            self._save(step)
+        self._workspace.progress(lambda: self._progress(step, frame), amount=self._amount(step))
+
+    def _stop_if_asked(self, step: int) -> None:
+        if self._workspace.pause_asked():
+            self._save(step)
+            raise Paused
 
     def _progress(self, step: int, frame: Frame | None) -> dict[str, Any]:
         if frame is None:
@@ -217,11 +276,36 @@ class Production:
             "temperature_k": temperature if math.isfinite(temperature) else None,
         }
 
-    def _checkpoint(self) -> None:
+    def _save(self, step: int) -> None:
+        """Writes a checkpoint, after the frames that it counts."""
+        self._dcd.sync()
+        self._table.sync()
+        if not self._origin.start:
+            self._origin = replace(self._origin, start=keep_start(self._start, self._workspace))
+        positions, velocities, box = portable_state(self._context)
+        saved = Saved(
+            origin=self._origin,
+            step=step,
+            last_frame_step=self._last_frame_step,
+            trajectory=self._dcd.extent,
+            table=self._table.extent,
+            averages=[statistics.state for statistics in self._averages],
+            integrate_s=self._workspace.clock() - self._begin,
+            checkpoint=self._write_checkpoint(),
+            positions=positions,
+            velocities=velocities,
+            box=box,
+        )
+        self._workspace.save(self._amount(step), saved.encode())
+        self._saved_at = self._workspace.clock()
+
+    def _write_checkpoint(self) -> bytes:
+        """Writes OpenMM's own checkpoint, which is left for the user, and returns it."""
         name, filename = CHECKPOINT
-        self._workspace.write(filename, self._context.createCheckpoint())
+        content: bytes = self._context.createCheckpoint()
+        self._workspace.write(filename, content)
         self._workspace.artifact(name, filename)
-        self._checkpointed = self._workspace.clock()
+        return content
 
 
 def ns_per_day(steps: int, timestep_fs: float, seconds: float) -> float:

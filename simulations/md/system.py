@@ -93,7 +93,7 @@ def prepare(request: MdRequest, source: Source, cache: BuildCache) -> Prepared:
     if box is not None:
         check_box(box, cutoff, request)
         _refuse_charged(system, source)
-    return _describe(topology, system, positions, box, origin, cutoff)
+    return describe(topology, system, positions, box, origin, cutoff)
 
 
 def check_box(box: Array, cutoff_nm: float, request: MdRequest) -> None:
@@ -114,7 +114,7 @@ def check_box(box: Array, cutoff_nm: float, request: MdRequest) -> None:
         )
 
 
-def _describe(
+def describe(
     topology: Any,
     system: Any,
     positions: Array,
@@ -122,6 +122,7 @@ def _describe(
     origin: Literal["none", "built", "kept"],
     cutoff: float,
 ) -> Prepared:
+    """Finds in a parametrised system what analysis needs to know of it; see `Prepared`."""
     solute = [
         atom
         for residue in topology.residues()
@@ -200,8 +201,8 @@ def _solvate(
 def _seeded_random(seed: str) -> Iterator[None]:
     # Modeller draws from the module-level generator and takes no other.
     kept = random.getstate()
-    random.seed(seed)
     try:
+        random.seed(seed)
         yield
     finally:
         random.setstate(kept)

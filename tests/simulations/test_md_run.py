@@ -305,9 +305,9 @@ def test_a_cancelled_run_stops(tmp_path, cache):
     run(make_workspace(tmp_path, cache, "warm"))
     seen = []
 
-    def stop_after_first_progress(report):
+    def stop_after_first_progress(report, amount):
         seen.append(report())
-        (workspace.folder / "stop").touch()
+        (workspace.folder / "stop.1").write_text("cancel")
 
     workspace.progress = stop_after_first_progress
     with pytest.raises(Cancelled):
@@ -322,20 +322,24 @@ def test_a_run_cancelled_before_it_starts_builds_nothing(tmp_path):
     cache = BuildCache()
     workspace = make_workspace(tmp_path, cache)
     (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "stop").touch()
+    (tmp_path / "work" / "stop.1").write_text("cancel")
     with pytest.raises(Cancelled):
         run(workspace)
     assert cache.count == 0
 
 
-def test_checkpoints_come_by_the_clock_and_hold_the_last_state(tmp_path, cache):
+def test_checkpoints_come_by_the_clock_and_the_artifact_holds_the_last_state(tmp_path, cache):
     workspace = make_workspace(tmp_path, cache, clock=Ticking())
-    written = []
-    write = workspace.write
-    workspace.write = lambda name, content: written.append(content) or write(name, content)
+    amounts, written = [], []
+    save, write = workspace.save, workspace.write
+    workspace.save = lambda amount, content: amounts.append(amount) or save(amount, content)
+    workspace.write = lambda name, content: written.append((name, content)) or write(name, content)
     run(workspace, steps=50, report_interval_steps=10, checkpoint_interval_s=2.0)
-    assert len(written) > 2
-    assert path(workspace, "checkpoint").read_bytes() == written[-1] != written[0]
+    assert len(amounts) > 2
+    assert amounts == sorted(set(amounts))
+    states = [content for name, content in written if name == "checkpoint.chk"]
+    assert path(workspace, "checkpoint").read_bytes() == states[-1] != states[0]
+    assert len([entry for entry in workspace.folder.iterdir() if entry.name.startswith("saved.1.")]) == 2
 
 
 def test_checks_cost_little_and_strides_stay_bounded():

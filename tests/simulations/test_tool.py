@@ -72,7 +72,7 @@ def test_every_input_of_every_tool_is_described_and_every_number_has_a_unit_or_s
 
 def test_the_key_depends_on_tool_version_inputs_and_the_content_of_files():
     inputs = MockRequest(duration_s=1)
-    newer = Tool("mock_md", "2", "", MockRequest, MockRequest, lambda request, workspace: request)
+    newer = Tool("mock_md", "3", "", MockRequest, MockRequest, lambda request, workspace: request)
     keys = {
         request_key(TOOL, inputs, {}),
         request_key(newer, inputs, {}),

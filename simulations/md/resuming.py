@@ -1,0 +1,86 @@
+"""Finding the checkpoint that a later attempt goes on from, and putting the files back where they were then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulations.checkpoints import Checkpoint
+from simulations.disk import sync_folder
+from simulations.md.keeping import find_kept_start
+from simulations.md.output import DcdWriter, Extent, NotAsSavedError, copy_extent, table_header
+from simulations.md.production import STATE_TABLE, TRAJECTORY
+from simulations.md.saved import Saved, UnusableError
+from simulations.md.start import Start
+from simulations.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where an attempt goes on.
+
+    Attributes:
+        checkpoint: The checkpoint as it is stored.
+        saved: What is in it.
+        start: The start of production then.
+    """
+
+    checkpoint: Checkpoint
+    saved: Saved
+    start: Start
+
+
+def find_resumption(identity: str, workspace: Workspace) -> Resumption | None:
+    """Finds the newest checkpoint of use, and cuts trajectory and state table back to it.
+
+    The files are copied, not cut: an earlier attempt may still write to them. That takes as much space again as the
+    trajectory has, for as long as the old one is open.
+
+    Args:
+        identity: Names the simulation; see `simulations.md.saved.identity`.
+        workspace: The Request's.
+
+    Returns:
+        None if there is none: the simulation begins anew then.
+
+    Raises:
+        ToolError: ``DiskFull`` or ``DiskFailed``.
+        Superseded: If a later attempt has the folder.
+        OSError: If the files cannot be copied.
+    """
+    for checkpoint in workspace.load():
+        try:
+            return _resumption(checkpoint, identity, workspace)
+        except UnusableError as error:
+            workspace.note(f"checkpoint {checkpoint.number} of attempt {checkpoint.epoch} was passed over: {error}")
+    return None
+
+
+def _resumption(checkpoint: Checkpoint, identity: str, workspace: Workspace) -> Resumption:
+    saved = Saved.decode(checkpoint.content)
+    if saved.origin.identity != identity:
+        raise UnusableError("it is of another simulation or version")
+    start = find_kept_start(saved.origin.start, workspace)
+    if start is None:
+        raise UnusableError("the start of production that belongs to it is not there or damaged")
+    periodic = start.prepared.box is not None
+    copies: list[tuple[Path, Path]] = []
+    files: list[tuple[str, Extent, int]] = [
+        (TRAJECTORY[1], saved.trajectory, DcdWriter.HEADER),
+        (STATE_TABLE[1], saved.table, len(table_header(periodic=periodic))),
+    ]
+    try:
+        for filename, extent, header in files:
+            path = workspace.path(filename)
+            copies.append((workspace.beside(path), path))
+            copy_extent(path, extent, header, workspace.beside(path))
+    except NotAsSavedError as error:
+        for copy, _ in copies:
+            copy.unlink(missing_ok=True)
+        raise UnusableError(str(error)) from error
+    # First this: were another attempt's later checkpoint to count, it would count frames that are cut off now.
+    workspace.adopt(checkpoint)
+    for copy, path in copies:
+        copy.replace(path)
+    sync_folder(workspace.folder)
+    return Resumption(checkpoint, saved, start)
