@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from director.ledger.protocol import Accepted, Entry, FencedError, Finished, Started, Turned
-from simulations.records import Request
+from director.ledger.deciding import Line, Turning, named_in, taken_up
+from director.ledger.errors import explained, ledger_error, named, other_schema
+from director.ledger.migrating import migrate
+from director.ledger.protocol import (
+    Accepted,
+    Changed,
+    CourseOf,
+    Entry,
+    Event,
+    FencedError,
+    Finished,
+    Interrupted,
+    LedgerError,
+    Noted,
+    Started,
+    Turned,
+)
+from director.ledger.queries import (
+    page_events,
+    page_outcomes,
+    read_all_standings,
+    read_counts,
+    read_first_ok,
+    read_known,
+    read_last,
+    read_last_us,
+    read_name,
+    read_open,
+    read_standings,
+)
+from director.ledger.schema import SCHEMA_VERSION, create_tables, schema_of, to_us
+from director.ledger.writing import write_life, write_lines, write_standings, write_turn
+from simulations.records import Course
 
-SCHEMA_VERSION = 1
+BUSY_S = 60.0
+"""How long a turn waits for a reader, in s."""
 
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE requests (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    key TEXT NOT NULL,
-    tool_version TEXT NOT NULL,
-    body TEXT NOT NULL,
-    submitted_at TEXT NOT NULL,
-    epoch INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE attempts (
-    id TEXT NOT NULL, epoch INTEGER NOT NULL, started_at TEXT NOT NULL, PRIMARY KEY (id, epoch)
-) WITHOUT ROWID;
-CREATE TABLE outcomes (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL);
-"""
+CACHE_KIB = 65_536
 
 
 class SqliteLedger:
@@ -40,203 +55,206 @@ class SqliteLedger:
     network file systems have none.
 
     Args:
-        path: The file; made if it is not there. None keeps it in memory.
+        path: The file; made if it is not there, and migrated if an older version wrote it. None keeps it in memory.
 
     Raises:
-        RuntimeError: If the file was written by another version.
+        LedgerError: If it cannot be opened, or a newer version wrote it.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, timeout=30)
-        self._db.execute("PRAGMA journal_mode=TRUNCATE")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._closed = False
+        self._path = None if path is None else path.absolute()
         self._life = 0
-        if not _has_schema(self._db):
-            with self._transaction():
-                if not _has_schema(self._db):  # another process may have made it meanwhile
-                    for statement in _SCHEMA.split(";"):
-                        self._db.execute(statement)
-                    self._db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
-        _refuse_other_schema(self._db, path)
+        self._broken: str | None = None
+        self._db: sqlite3.Connection | None = None
+        with explained(self._path, "opened"):
+            self._db = connect(self._path)
+            try:
+                self._prepare(self._db)
+                self._identity = _identity(self._path)
+            except BaseException:
+                self.close()
+                raise
 
-    def claim(self, life: int) -> None:
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA journal_mode=TRUNCATE")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        db.execute("PRAGMA secure_delete=OFF")
+        if schema_of(db) == SCHEMA_VERSION:
+            return
+        with _transaction(db):
+            found = schema_of(db)  # another process may have made it meanwhile
+            if found is None:
+                create_tables(db)
+            elif found < 1 or found > SCHEMA_VERSION:
+                raise other_schema(self._path, found, SCHEMA_VERSION)
+            elif found < SCHEMA_VERSION:
+                migrate(db, datetime.now(UTC))
+
+    def claim(self, life: int, at: datetime | None = None) -> None:
         """See `Ledger.claim`."""
         if life < 1:
             raise ValueError(f"a life's number is at least 1, not {life}")
-        with self._transaction():
-            claimed = self._claimed()
+        with self._writing() as db:
+            claimed = _claimed(db)
             if life <= claimed:
                 raise FencedError(life, claimed)
-            self._db.execute(
-                "INSERT INTO meta VALUES ('life', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                (str(life),),
-            )
+            write_life(db, life)
+            write_lines(db, [Line(to_us(at or datetime.now(UTC)), life, "claimed")])
         self._life = life
 
     def turn(
         self,
         accepted: Sequence[Accepted] = (),
         started: Sequence[Started] = (),
+        interrupted: Sequence[Interrupted] = (),
+        changed: Sequence[Changed] = (),
         finished: Sequence[Finished] = (),
+        noted: Sequence[Noted] = (),
     ) -> Turned:
         """See `Ledger.turn`."""
-        ids = [item.request.id for item in accepted]
-        with self._own_transaction():
-            fresh = set(ids) - self.known(ids) if ids else set()
-            last = self.last() if finished else 0
-            self._many(
-                "INSERT INTO requests (id, key, tool_version, body, submitted_at) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (id) DO NOTHING",
-                [_row(item) for item in accepted if item.request.id in fresh],
-            )
-            self._many(
-                "INSERT INTO attempts (id, epoch, started_at) VALUES (?, ?, ?)",
-                [(item.id, item.epoch, item.at.isoformat()) for item in started],
-            )
-            self._many(
-                "UPDATE requests SET epoch = ? WHERE id = ? AND epoch < ?",
-                [(item.epoch, item.id, item.epoch) for item in started],
-            )
-            self._many(
-                "INSERT INTO outcomes (id, body) SELECT id, ? FROM requests WHERE id = ? AND epoch = ?"
-                " ON CONFLICT (id) DO NOTHING",
-                [(item.outcome.model_dump_json(), item.outcome.id, item.epoch) for item in finished],
-            )
-            counted = self.page(last, len(finished)) if finished else []
-        return Turned(fresh, counted)
+        ids = named_in(accepted, started, interrupted, changed, finished)
+        with self._writing(owned=True) as db:
+            last = db.execute("SELECT coalesce(max(seq), 0) FROM requests").fetchone()[0]
+            turning = Turning(self._life, read_standings(db, ids), last)
+            turning.apply(accepted, started, interrupted, changed, finished, noted)
+            counted = write_turn(db, turning)
+        return Turned({item.request.id for item in turning.fresh}, counted)
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """See `Ledger.known`."""
-        # One JSON array is one parameter, however many ids there are.
-        rows = self._db.execute(
-            "SELECT id FROM requests WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
-        )
-        return {row[0] for row in rows}
+        with self._reading() as db:
+            return read_known(db, ids)
+
+    def find_ok(self, keys: Sequence[str]) -> dict[str, str]:
+        """See `Ledger.find_ok`."""
+        with self._reading() as db:
+            return read_first_ok(db, keys)
 
     def page(self, after: int, limit: int) -> list[Entry]:
         """See `Ledger.page`."""
-        return _page(self._db, after, limit)
-
-    def take_up(self) -> list[Accepted]:
-        """See `Ledger.take_up`."""
-        with self._own_transaction():
-            self._db.execute("UPDATE requests SET epoch = epoch + 1 WHERE id NOT IN (SELECT id FROM outcomes)")
-            rows = self._db.execute(
-                "SELECT body, key, tool_version, submitted_at, epoch,"
-                " (SELECT count(*) FROM attempts WHERE attempts.id = requests.id) FROM requests"
-                " WHERE id NOT IN (SELECT id FROM outcomes) ORDER BY seq"
-            ).fetchall()
-        return [
-            Accepted(Request.model_validate_json(body), key, version, datetime.fromisoformat(at), epoch, attempts)
-            for body, key, version, at, epoch, attempts in rows
-        ]
-
-    def close(self) -> None:
-        """See `Ledger.close`."""
-        if not self._closed:
-            self._closed = True
-            self._db.close()
+        with self._reading() as db:
+            return page_outcomes(db, after, limit)
 
     def last(self) -> int:
         """See `Ledger.last`."""
-        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM outcomes").fetchone()[0])
+        with self._reading() as db:
+            return read_last(db)
+
+    def counts(self) -> dict[str, int]:
+        """See `Ledger.counts`."""
+        with self._reading() as db:
+            return read_counts(db)
+
+    def events(self, after: int, limit: int) -> list[Event]:
+        """See `Ledger.events`."""
+        with self._reading() as db:
+            return page_events(db, after, limit)
+
+    def take_up(self, at: datetime | None = None, course_of: CourseOf | None = None) -> list[Accepted]:
+        """See `Ledger.take_up`.
+
+        Nobody knows when an attempt of an earlier life ended. What is journaled as its end is the time of the last
+        event that an earlier life wrote: then, at least, its Director still lived.
+        """
+        with self._writing(owned=True) as db:
+            last_us = read_last_us(db, self._life)
+            stands, lines = taken_up(
+                read_all_standings(db),
+                self._life,
+                at or datetime.now(UTC),
+                last_us,
+                lambda number, epoch: course_of(read_name(db, number), epoch) if course_of else Course(),
+            )
+            write_lines(db, lines)
+            write_standings(db, stands)
+            return [item for _, item in read_open(db)]
+
+    def close(self) -> None:
+        """See `Ledger.close`."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     @contextlib.contextmanager
-    def _own_transaction(self) -> Iterator[None]:
-        """A transaction that is begun only while the ledger is ours; no other life can claim it before the end."""
-        with self._transaction():
-            claimed = self._claimed()
-            if claimed != self._life:
-                raise FencedError(self._life, claimed)
-            yield
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with explained(self._path, "read"):
+            yield self._connection()
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+    def _writing(self, *, owned: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction, after which the file is still where it was. While it lasts, no life can claim the ledger.
+
+        Args:
+            owned: Whether the ledger has to be this life's.
+        """
+        if self._broken is not None:
+            raise LedgerError(f"nothing more is written to {named(self._path)} by this Director: {self._broken}")
         try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # SQLite has ended it already when the disk is full
-                self._db.execute("ROLLBACK")
+            with explained(self._path, "written"), _transaction(self._connection()) as db:
+                claimed = _claimed(db)
+                if owned and claimed != self._life:
+                    raise FencedError(self._life, claimed)
+                yield db
+                self._stay()
+            self._stay()
+        except FencedError:
+            raise
+        except LedgerError as error:
+            # A commit that failed may be on disk, or not; who goes on has to read the ledger anew.
+            self._broken = str(error)
             raise
 
-    def _claimed(self) -> int:
-        found = self._db.execute("SELECT value FROM meta WHERE name = 'life'").fetchone()
-        return int(found[0]) if found else 0
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise LedgerError(f"{named(self._path)} was closed; open it again")
+        return self._db
 
-    def _many(self, statement: str, rows: list[tuple[object, ...]]) -> None:
-        if rows:
-            self._db.executemany(statement, rows)
+    def _stay(self) -> None:
+        """Sees that the file is still where it was opened.
+
+        A file that was removed, or whose file system was unmounted while it was open, can be written to as ever, and
+        nobody will find what was written.
+
+        Raises:
+            LedgerError: If it is not.
+        """
+        try:
+            found = _identity(self._path)
+        except OSError as error:
+            raise ledger_error(error, self._path, "written") from error
+        if found != self._identity:
+            raise LedgerError(
+                f"{named(self._path)} cannot be written: another file, or another file system, is in its place now. "
+                "To go on, bring back what was there, then resume the run: all that was acknowledged is in the ledger"
+            )
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a reader finds in a ledger.
-
-    Attributes:
-        outcomes: Outcomes, as JSON, in the order in which they were journaled.
-        accepted: How many Requests were accepted.
-        started: How many of the open ones have been started.
-    """
-
-    outcomes: list[str]
-    accepted: int
-    started: int
+def connect(path: Path | None) -> sqlite3.Connection:
+    """Opens a file to write to it; transactions are begun by hand."""
+    return sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, timeout=BUSY_S)
 
 
-def read_ledger(path: Path) -> Reading:
-    """Reads a ledger, also while its Director writes to it.
-
-    Raises:
-        RuntimeError: If the file was written by another version.
-        sqlite3.Error: If it cannot be read.
-    """
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    db.execute("BEGIN IMMEDIATE")
     try:
-        _refuse_other_schema(db, path)
-        with db:
-            outcomes = [entry.body for entry in _page(db, 0, -1)]
-            accepted = db.execute("SELECT count(*) FROM requests").fetchone()[0]
-            started = db.execute(
-                "SELECT count(DISTINCT id) FROM attempts WHERE id NOT IN (SELECT id FROM outcomes)"
-            ).fetchone()[0]
-    finally:
-        db.close()
-    return Reading(outcomes, int(accepted), int(started))
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # what went wrong first is what is told
+            if db.in_transaction:  # SQLite has ended it already when the disk is full
+                db.execute("ROLLBACK")
+        raise
 
 
-def count_open(path: Path) -> int:
-    """How many Requests of a ledger have no Outcome, also while its Director writes to it.
-
-    Raises:
-        RuntimeError: If the file was written by another version.
-        sqlite3.Error: If it cannot be read.
-    """
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as db:
-        _refuse_other_schema(db, path)
-        counts = "SELECT (SELECT count(*) FROM requests) - (SELECT count(*) FROM outcomes)"
-        return int(db.execute(counts).fetchone()[0])
+def _claimed(db: sqlite3.Connection) -> int:
+    found = db.execute("SELECT value FROM meta WHERE name = 'life'").fetchone()
+    return int(found[0]) if found else 0
 
 
-def _row(item: Accepted) -> tuple[object, ...]:
-    request = item.request
-    return (request.id, item.key, item.tool_version, request.model_dump_json(), item.submitted_at.isoformat())
-
-
-def _page(db: sqlite3.Connection, after: int, limit: int) -> list[Entry]:
-    rows = db.execute("SELECT seq, id, body FROM outcomes WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
-    return [Entry(*row) for row in rows]
-
-
-def _has_schema(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is not None
-
-
-def _refuse_other_schema(db: sqlite3.Connection, path: Path | None) -> None:
-    found = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
-    if found is None or found[0] != str(SCHEMA_VERSION):
-        raise RuntimeError(
-            f"{path} has ledger schema {found and found[0]}; this md-director reads schema {SCHEMA_VERSION}"
-        )
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    if path is None:
+        return None
+    found = path.stat()
+    return found.st_dev, found.st_ino

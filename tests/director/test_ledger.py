@@ -1,40 +1,30 @@
-import sqlite3
-import subprocess
-import sys
+"""What a Ledger promises, on disk and in memory."""
+
+from __future__ import annotations
+
 import tempfile
-import threading
-from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from director.ledger import Accepted, FencedError, Finished, MemoryLedger, SqliteLedger, Started, read_ledger
-from simulations.records import Outcome, Request, Status
+from director.ledger import Changed, FencedError, Interrupted, MemoryLedger, Noted, SqliteLedger, Started
+from simulations.records import Course, Ending, Outcome, Status
+from tests.director.journaling import (
+    accepted,
+    at,
+    attempt,
+    change,
+    finish,
+    finished,
+    interrupt,
+    kinds,
+    start,
+    still_open,
+    take,
+)
 from tests.helpers import NOON
-
-
-def accepted(name: str) -> Accepted:
-    return Accepted(Request(id=name, tool="mock_md", inputs={"duration_s": 0}), f"key-{name}", "1", NOON)
-
-
-def finished(name: str, epoch: int, status: Status = Status.OK) -> Finished:
-    outcome = Outcome(
-        id=name,
-        key=f"key-{name}",
-        tool="mock_md",
-        tool_version="1",
-        status=status,
-        inputs={},
-        director=0,
-        partition=["local-0"],
-        attempts=epoch,
-        submitted_at=NOON,
-        finished_at=NOON,
-    )
-    return Finished(outcome, epoch)
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -42,22 +32,6 @@ def ledger(request, tmp_path):
     made = SqliteLedger(tmp_path / "ledger.sqlite") if request.param == "sqlite" else MemoryLedger()
     yield made
     made.close()
-
-
-def take(ledger, *names):
-    return ledger.turn(accepted=[accepted(name) for name in names]).accepted
-
-
-def start(ledger, name, epoch):
-    ledger.turn(started=[Started(name, epoch, NOON)])
-
-
-def finish(ledger, name, epoch, status=Status.OK):
-    return [entry.id for entry in ledger.turn(finished=[finished(name, epoch, status)]).finished]
-
-
-def still_open(ledger):
-    return [item.request.id for item in ledger.take_up()]
 
 
 def test_a_request_is_open_until_it_has_an_outcome(ledger):
@@ -75,7 +49,7 @@ def test_accepting_a_known_id_again_changes_nothing(ledger):
 
 
 def test_all_of_one_request_may_be_journaled_in_one_turn(ledger):
-    turned = ledger.turn([accepted("a")], [Started("a", 1, NOON)], [finished("a", 1)])
+    turned = ledger.turn([accepted("a")], [Started("a", 1, NOON)], finished=[finished("a", 1)])
     assert (turned.accepted, [entry.id for entry in turned.finished]) == ({"a"}, ["a"])
 
 
@@ -84,6 +58,7 @@ def test_a_late_attempt_cannot_overwrite(ledger):
     start(ledger, "a", 1)
     start(ledger, "a", 2)
     assert finish(ledger, "a", 1, Status.FAILED) == []
+    assert finish(ledger, "a", 3, Status.FAILED) == []  # nor one that was never begun
     assert finish(ledger, "a", 2) == ["a"]
     assert finish(ledger, "a", 2, Status.FAILED) == []
     assert [entry.body.count('"ok"') for entry in ledger.page(0, 10)] == [1]
@@ -92,7 +67,7 @@ def test_a_late_attempt_cannot_overwrite(ledger):
 def test_a_new_life_has_new_epochs_so_that_an_attempt_of_the_old_one_is_late(ledger):
     take(ledger, "a", "b")
     start(ledger, "a", 1)
-    taken = {item.request.id: (item.epoch, item.attempts) for item in ledger.take_up()}
+    taken = {item.request.id: (item.epoch, len(item.history)) for item in ledger.take_up()}
     assert taken == {"a": (2, 1), "b": (1, 0)}
     # The life before may have begun b's first attempt and died before it journaled that.
     start(ledger, "b", 2)
@@ -115,68 +90,141 @@ def test_pages_follow_the_order_of_journaling(ledger):
     assert [entry.id for entry in first + second] == names[::-1]
 
 
-WRITE_AND_DIE = """
-import os, signal, sys
-from datetime import UTC, datetime
-from pathlib import Path
-from director.ledger import Accepted, Finished, SqliteLedger, Started
-from simulations.records import Outcome, Request, Status
-
-now = datetime.now(UTC)
-requests = [Accepted(Request(id=name, tool="mock_md", inputs={}), name, "1", now) for name in ("a", "b")]
-told = dict(key="a", tool="mock_md", tool_version="1", status=Status.OK, inputs={}, submitted_at=now, finished_at=now)
-ledger = SqliteLedger(Path(sys.argv[1]))
-ledger.claim(3)
-ledger.turn(accepted=requests)
-ledger.turn(started=[Started("a", 1, now)])
-ledger.turn(finished=[Finished(Outcome(id="a", director=0, partition=["local-0"], attempts=1, **told), 1)])
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_what_was_written_is_there_after_a_kill(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-    assert subprocess.run([sys.executable, "-c", WRITE_AND_DIE, str(path)], check=False).returncode == -9
-    with closing(SqliteLedger(path)) as again:
-        with pytest.raises(FencedError, match="it belongs to life 3, and this Director is life 3"):
-            again.claim(3)
-        again.claim(4)
-        assert [entry.id for entry in again.page(0, 10)] == ["a"]
-        assert still_open(again) == ["b"]
+def test_every_transition_is_an_event_with_its_time_and_life(ledger):
+    ledger.turn(noted=[Noted("began", at(-1), {"nodes": ["n1", "n2"]})])
+    ledger.claim(7, at(0))
+    take(ledger, "a")
+    start(ledger, "a", 1, seconds=2)
+    interrupt(ledger, "a", 1)
+    change(ledger, "a", 5)
+    start(ledger, "a", 2, seconds=6)
+    finish(ledger, "a", 2)
+    assert [(e.seq, e.at, e.life, e.kind, e.id, e.epoch, e.data) for e in ledger.events(0, 100)] == [
+        (1, at(-1), 0, "began", None, None, {"nodes": ["n1", "n2"]}),
+        (2, at(0), 7, "claimed", None, None, {}),
+        (3, NOON, 7, "accepted", "a", None, {}),
+        (4, at(2), 7, "started", "a", 1, {}),
+        (5, at(5), 7, "interrupted", "a", 1, attempt(1).model_dump(mode="json")),
+        (6, at(1), 7, "changed", "a", None, {"priority": 5, "cancel": False}),
+        (7, at(6), 7, "started", "a", 2, {}),
+        (8, at(10), 7, "finished", "a", 2, {"status": "ok", "reused_from": None}),
+    ]
+    assert [e.seq for e in ledger.events(5, 2)] == [6, 7]
 
 
-def test_a_reader_reads_while_the_director_writes(tmp_path):
-    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
-    take(ledger, "a", "b", "c")
-    start(ledger, "a", 1)
-    start(ledger, "b", 1)
-    finish(ledger, "a", 1)
-    reading = read_ledger(tmp_path / "ledger.sqlite")
-    assert (reading.accepted, reading.started, len(reading.outcomes)) == (3, 1, 1)
-    take(ledger, "d")
-    ledger.close()
-
-
-def test_a_ledger_of_another_version_is_refused(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-    SqliteLedger(path).close()
-    with sqlite3.connect(path) as db:
-        db.execute("UPDATE meta SET value = '99'")
-    with pytest.raises(RuntimeError, match="ledger schema 99; this md-director reads schema 1"):
-        SqliteLedger(path)
-    with pytest.raises(RuntimeError, match="schema 99"):
-        read_ledger(path)
-
-
-def test_a_turn_is_all_or_nothing(tmp_path):
-    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+def test_what_does_not_count_is_no_event(ledger):
+    take(ledger, "a", "b")
+    start(ledger, "a", 2)
+    finish(ledger, "b", 0)
+    before = kinds(ledger)
     take(ledger, "a")
     start(ledger, "a", 1)
-    with pytest.raises(sqlite3.IntegrityError):  # the same attempt twice: a bug in the caller
-        ledger.turn([accepted("b")], [Started("a", 1, NOON)], [finished("a", 1)])
-    assert ledger.page(0, 10) == []
-    assert still_open(ledger) == ["a"]
-    ledger.close()
+    start(ledger, "a", 2)
+    interrupt(ledger, "a", 1)
+    finish(ledger, "a", 1)
+    for name in ("b", "ghost"):
+        start(ledger, name, 9)
+        interrupt(ledger, name, 0)
+        change(ledger, name, 3, cancel=True)
+        finish(ledger, name, 0)
+    assert kinds(ledger) == before
+
+
+def test_a_time_is_kept_to_the_microsecond(ledger):
+    exact = at(1.234567)
+    record = attempt(1).model_copy(update={"course": Course(began_at=exact, amount=0.1, saved_at=exact)})
+    take(ledger, "a")
+    ledger.turn(started=[Started("a", 1, exact)], interrupted=[Interrupted("a", record)])
+    assert ledger.events(0, 9)[1].at == exact
+    assert ledger.take_up()[0].history == (record,)
+
+
+def test_an_attempt_is_interrupted_once_and_its_request_goes_on(ledger):
+    take(ledger, "a")
+    start(ledger, "a", 1)
+    interrupt(ledger, "a", 1)
+    interrupt(ledger, "a", 1, Ending.WORKER_LOST)
+    start(ledger, "a", 2)
+    interrupt(ledger, "a", 2, Ending.NODE_LOST)
+    (item,) = ledger.take_up()
+    assert [(record.epoch, record.ended) for record in item.history] == [(1, Ending.PAUSED), (2, Ending.NODE_LOST)]
+    assert item.epoch == 3
+
+
+def test_an_attempt_that_an_earlier_life_left_open_was_lost_with_its_director(ledger):
+    ledger.claim(1, at(0))
+    take(ledger, "a", "b")
+    start(ledger, "a", 1, seconds=2)
+    start(ledger, "b", 1, seconds=3)
+    interrupt(ledger, "b", 1)
+    ledger.turn(noted=[Noted("nodes", at(30))])  # the last that this life tells
+    ledger.claim(2, at(100))
+    a, b = ledger.take_up(at(101))
+    (lost,) = a.history
+    assert (lost.epoch, lost.started_at, lost.ended_at, lost.ended) == (1, at(2), at(30), Ending.DIRECTOR_LOST)
+    assert [record.ended for record in b.history] == [Ending.PAUSED]
+    lines = [(e.kind, e.at, e.life) for e in ledger.events(0, 100)][-3:]
+    assert lines == [("claimed", at(100), 2), ("interrupted", at(30), 2), ("taken_up", at(101), 2)]
+    ledger.claim(3, at(200))
+    assert [len(item.history) for item in ledger.take_up(at(201))] == [1, 1]  # it is told once
+
+
+def test_an_attempt_that_was_lost_did_not_end_before_it_began(ledger):
+    ledger.claim(1, at(0))
+    take(ledger, "a")
+    start(ledger, "a", 1, seconds=50)
+    ledger.turn(noted=[Noted("nodes", at(30))])  # a clock that was set back
+    ledger.claim(2, at(60))
+    assert ledger.take_up()[0].history[0].ended_at == at(50)
+
+
+def test_what_was_asked_for_a_request_outlives_its_director(ledger):
+    take(ledger, "a", "b")
+    change(ledger, "a", 7)
+    change(ledger, "b", cancel=True)
+    change(ledger, "a", -3)
+    change(ledger, "b", 2)
+    taken = {item.request.id: (item.request.priority, item.cancelled) for item in ledger.take_up()}
+    assert taken == {"a": (-3, False), "b": (2, True)}
+
+
+def test_all_of_a_turn_is_told_in_its_order(ledger):
+    ledger.turn(
+        [accepted("a")],
+        [Started("a", 1, NOON)],
+        [Interrupted("a", attempt(1))],
+        [Changed("a", NOON, cancel=True)],
+        [finished("a", 1, Status.CANCELLED)],
+        [Noted("ended", NOON)],
+    )
+    told = [kind for kind, *_ in kinds(ledger)]
+    assert told == ["accepted", "started", "interrupted", "changed", "finished", "ended"]
+
+
+def test_the_earliest_outcome_that_was_run_and_is_ok_stands_for_its_key(ledger):
+    take(ledger, *"abcde")
+    ledger.turn(
+        finished=[
+            finished("a", 0, Status.FAILED, key="k"),
+            finished("b", 0, key="k", reused_from="elsewhere"),
+            finished("c", 0, key="k"),
+            finished("d", 0, key="k"),
+            finished("e", 0, Status.TIMEOUT, key="other"),
+        ]
+    )
+    found = ledger.find_ok(["k", "other", "unheard-of"])
+    assert {key: Outcome.model_validate_json(body).id for key, body in found.items()} == {"k": "c"}
+    assert ledger.find_ok([]) == {}
+
+
+def test_outcomes_are_counted_by_their_status(ledger):
+    assert ledger.counts() == {}
+    take(ledger, *"abc")
+    finish(ledger, "a", 0)
+    finish(ledger, "b", 0, Status.TIMEOUT)
+    finish(ledger, "c", 0)
+    finish(ledger, "c", 0, Status.FAILED)
+    assert ledger.counts() == {"ok": 2, "timeout": 1}
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -204,7 +252,7 @@ def test_a_later_life_takes_the_ledger_over_and_the_earlier_one_can_only_read(ha
             write()
     assert old.known(["a", "b", "c"]) == {"a", "b"}
     assert (old.last(), old.page(0, 10)) == (0, [])
-    assert [(item.request.id, item.epoch, item.attempts) for item in new.take_up()] == [("a", 2, 1), ("b", 1, 0)]
+    assert [(item.request.id, item.epoch, len(item.history)) for item in new.take_up()] == [("a", 2, 1), ("b", 1, 0)]
     assert finish(new, "a", 2) == ["a"]
 
 
@@ -241,18 +289,6 @@ def test_a_life_is_a_number_from_1(ledger, life):
     take(ledger, "a")
 
 
-def test_a_ledger_from_before_there_were_lives_is_read_and_claimed(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-    with closing(SqliteLedger(path)) as before:
-        take(before, "a")
-    with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT name, value FROM meta").fetchall() == [("schema", "1")]
-    with closing(SqliteLedger(path)) as after:
-        after.claim(1)
-        assert still_open(after) == ["a"]
-    assert read_ledger(path).accepted == 1
-
-
 LIVES = st.tuples(st.integers(0, 2), st.sampled_from(["claim", "turn", "take_up"]), st.integers(1, 4))
 
 
@@ -283,124 +319,3 @@ def test_the_ledger_in_memory_is_fenced_as_the_one_on_disk_is(steps):
             assert isinstance(said[0], str) != works
         for ledger in on_disk:
             ledger.close()
-
-
-def test_two_that_make_a_ledger_at_the_same_time_make_one(tmp_path):
-    for attempt in range(20):
-        barrier, failures = threading.Barrier(3), []
-
-        def make(path=tmp_path / f"{attempt}.sqlite", barrier=barrier, failures=failures):
-            barrier.wait()
-            try:
-                SqliteLedger(path).close()
-            except Exception as error:  # noqa: BLE001, RUF100  (an exception in a thread would not fail the test)
-                failures.append(error)
-
-        threads = [threading.Thread(target=make) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
-
-
-class Killed(BaseException):
-    """The process was killed."""
-
-
-class Dying(sqlite3.Connection):
-    """A connection whose process is killed at the n-th thing that it does."""
-
-    left = 0
-
-    def execute(self, *arguments):
-        if self.left == 0:
-            raise Killed
-        self.left -= 1
-        return super().execute(*arguments)
-
-
-def test_a_ledger_whose_maker_was_killed_at_any_point_can_be_used(tmp_path):
-    connect = sqlite3.connect
-    for step in range(40):
-        path, made = tmp_path / f"{step}.sqlite", []
-
-        def dying(*arguments, step=step, made=made, **more):
-            made.append(connect(*arguments, factory=Dying, **more))
-            made[0].left = step
-            return made[0]
-
-        with pytest.MonkeyPatch.context() as patches, suppress(Killed):
-            patches.setattr(sqlite3, "connect", dying)
-            SqliteLedger(path)
-        survived = made[0].left > 0
-        made[0].close()  # its locks go with the process
-        with closing(SqliteLedger(path)) as after:
-            assert take(after, "a") == {"a"}
-        if survived:
-            assert step > 10
-            return
-    pytest.fail("it was killed every time")
-
-
-NAMES = st.sampled_from(["a", "b", "c", "d"])
-
-
-class LedgersAgree(RuleBasedStateMachine):
-    """The in-memory ledger behaves as the one on disk, and both keep the invariants, in any order of events."""
-
-    def __init__(self):
-        super().__init__()
-        self.ledgers = [SqliteLedger(None), MemoryLedger()]
-        self.epochs = {}
-        self.done = {}
-
-    def both(self, method, *arguments, **more):
-        one, two = (getattr(ledger, method)(*arguments, **more) for ledger in self.ledgers)
-        assert one == two
-        return one
-
-    @rule(names=st.lists(NAMES, max_size=4))
-    def accept(self, names):
-        turned = self.both("turn", accepted=[accepted(name) for name in names])
-        assert turned.accepted == set(names) - self.epochs.keys()
-        for name in names:
-            self.epochs.setdefault(name, 0)
-
-    @rule(name=NAMES)
-    def start(self, name):
-        if name in self.epochs:
-            self.epochs[name] += 1
-            self.both("turn", started=[Started(name, self.epochs[name], NOON)])
-
-    @rule(name=NAMES, late=st.integers(0, 2), status=st.sampled_from(Status))
-    def finish(self, name, late, status):
-        epoch = self.epochs.get(name, 0) - late
-        counted = self.both("turn", finished=[finished(name, epoch, status)]).finished
-        assert bool(counted) == (name in self.epochs and name not in self.done and late == 0)
-        if counted:
-            self.done[name] = counted[0].body
-
-    @rule()
-    def begin_a_new_life(self):
-        taken = self.both("take_up")
-        assert sorted(item.request.id for item in taken) == sorted(self.epochs.keys() - self.done.keys())
-        for item in taken:
-            self.epochs[item.request.id] += 1
-            assert item.epoch == self.epochs[item.request.id]
-
-    @invariant()
-    def the_last_number_is_that_of_the_last_outcome(self):
-        assert self.both("last") == len(self.done)
-
-    @invariant()
-    def every_outcome_is_the_first_and_stays(self):
-        assert {entry.id: entry.body for entry in self.both("page", 0, 100)} == self.done
-
-    def teardown(self):
-        for ledger in self.ledgers:
-            ledger.close()
-
-
-TestLedgersAgree = LedgersAgree.TestCase
-TestLedgersAgree.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
