@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from signal import Signals
 
 from parsl.executors import HighThroughputExecutor
 
@@ -16,10 +17,11 @@ from director.pool_size import bindings_of
 from director.spec import PoolSpec
 from partitions.blocks import PartitionProvider
 from partitions.carve import Partition
+from partitions.early_signals import word_of
 from partitions.environment import FORWARDED_VARIABLES
 from partitions.keeper import Orders, Post
 from partitions.launchers import Launcher
-from partitions.line import KeeperView, Line
+from partitions.line import KeeperView, Line, Signal
 from partitions.node_watch import BlockView, NodeWatch, Steps
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,9 @@ class NodeKeeping:
         spec: How to run the workers.
         changed: Called, from another thread, when it is time for the next `step`.
         gone: Called, from another thread, with the keeper of a node that has gone.
+        killed: Called, from another thread, with the name of what a worker ran that was killed as `signal` asked.
+        warned: Called once, from another thread, for each signal by which the scheduler warns the nodes, with what is
+            to be said of it.
 
     Attributes:
         provider: For the executor whose worker pools are kept.
@@ -82,7 +87,14 @@ class NodeKeeping:
     """
 
     def __init__(
-        self, place: PoolPlace, spec: PoolSpec, *, changed: Callable[[], None], gone: Callable[[KeeperView], None]
+        self,
+        place: PoolPlace,
+        spec: PoolSpec,
+        *,
+        changed: Callable[[], None],
+        gone: Callable[[KeeperView], None],
+        killed: Callable[[str], None],
+        warned: Callable[[Signals, str], None],
     ) -> None:
         self._place = place
         self._mps = spec.mps
@@ -92,7 +104,9 @@ class NodeKeeping:
         }
         self.workers = sum(len(post.bindings) for post in self._posts.values())
         self.most_workers = max(len(post.bindings) for post in self._posts.values())
-        self._line = Line(place.address, changed=changed, gone=gone)
+        self._warned = warned
+        self._heard: set[Signals] = set()
+        self._line = Line(place.address, changed=changed, gone=gone, killed=killed, warned=self._hear)
         self.provider = PartitionProvider(
             place.partition,
             launcher=place.launcher,
@@ -136,6 +150,31 @@ class NodeKeeping:
         self._do(steps, executor)
         self.states = self._seen(connected)
         return Outlook(steps.fatal, steps.hopeless)
+
+    def begun(self) -> dict[str, str]:
+        """What each worker of the nodes that are there has begun last, with its node."""
+        return {
+            name: keeper.node or keeper.host
+            for keeper in self._line.keepers()
+            for name in list(keeper.running.values())
+        }
+
+    def signal(self, what: Signal, began: str) -> bool:
+        """Has the worker signalled that runs something; see `Line.signal`."""
+        return self._line.signal(what, began)
+
+    def _hear(self, number: Signals) -> None:
+        """Notes that the scheduler has warned a node. Only the line's thread calls this."""
+        word = word_of(number, self._line.keepers())
+        if word is not None and number not in self._heard:
+            self._heard.add(number)
+            self._warned(number, word)
+
+    def start_over(self) -> None:
+        """Ends all worker pools at once; the next `step` starts them again. It is not held against the nodes."""
+        self.provider.cancel_all()
+        self._watch.start_over(time.monotonic())
+        self.states = self._seen({})
 
     def close(self) -> None:
         """Ends all worker pools at once. May be called twice."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import enum
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
 from director.attempt import Attempt, AttemptResult
+from simulations.workspace import Stop
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,17 @@ class NodeState:
     since: str | None = None
     reason: str | None = None
     accelerators: tuple[str, ...] = ()
+
+
+class How(enum.StrEnum):
+    """How insistently an attempt is stopped."""
+
+    ASK = "ask"
+    """By a flag in its folder, which its Tool looks at."""
+    INTERRUPT = "interrupt"
+    """By a signal to its worker, which raises in the Tool's Python code."""
+    KILL = "kill"
+    """By ending its worker, which is replaced."""
 
 
 class LostError(RuntimeError):
@@ -76,8 +89,22 @@ class Pool(Protocol):
         """
         ...
 
-    def stop(self, ids: Sequence[str]) -> None:
-        """Asks attempts that run to stop. They end when their Tools next look. Blocks for a moment."""
+    def begun(self) -> Mapping[str, str]:
+        """What workers have taken up and what has not come back: where each task runs.
+
+        Returns:
+            The node, by the ``id.epoch`` of the task's first attempt.
+        """
+        ...
+
+    def stop(self, attempts: Mapping[str, int], why: Stop, how: How) -> None:
+        """Stops attempts that run. Blocks for a moment. One that is not running any more is left alone.
+
+        Args:
+            attempts: For each Request's id the epoch of its attempt.
+            why: What its Tool is told.
+            how: How insistently. What is killed comes back as `LostError`, with all that travelled with it.
+        """
         ...
 
     def nodes(self) -> list[NodeState]:

@@ -19,7 +19,7 @@ class WarmInterchange:
     passes it on, through a named pipe, to the interchange that is running already.
 
     Args:
-        folder: Where the pipe is made; its owner's alone.
+        folder: Where the pipe is made; its owner's alone. One interchange at a time uses it.
 
     Attributes:
         command: What Parsl is to launch as its interchange.
@@ -30,11 +30,16 @@ class WarmInterchange:
         pipe.unlink(missing_ok=True)
         os.mkfifo(pipe, 0o600)
         # Held open for both, so that the interchange waits for a writer and does not find the end of an empty pipe.
-        self._held = os.open(pipe, os.O_RDWR)
+        self._held: int | None = os.open(pipe, os.O_RDWR)
         reading = os.open(pipe, os.O_RDONLY)
         try:
+            # A scheduler's warnings go to all processes of a job, and results travel through this one.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "partitions.lean", "parsl.executors.high_throughput.interchange"], stdin=reading
+                [
+                    *("/bin/sh", "-c", 'trap "" TERM USR1; exec "$0" "$@"'),
+                    *(sys.executable, "-m", "partitions.lean", "parsl.executors.high_throughput.interchange"),
+                ],
+                stdin=reading,
             )
         finally:
             os.close(reading)
@@ -46,9 +51,11 @@ class WarmInterchange:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """Ends the interchange. May be called twice."""
+        """Ends the interchange, if it still runs, and removes the pipe. May be called twice."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        if self._held is not None:
             os.close(self._held)
+            self._held = None
             self._pipe.unlink(missing_ok=True)

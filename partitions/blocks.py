@@ -223,6 +223,8 @@ class PartitionProvider(ExecutionProvider):  # type: ignore[misc]  # parsl is no
         """Ends these blocks with everything they started, at once. Their nodes can then be wanted again."""
         for job_id in job_ids:
             block = self._blocks[str(job_id)]
+            if block.cancelled:  # its process group may be somebody else's by now
+                continue
             block.cancelled = True
             self._line.hang_up(str(job_id))
             if block.process is not None:

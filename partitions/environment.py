@@ -1,4 +1,6 @@
-"""Names of the environment variables by which a worker pool and its workers learn what they own."""
+"""Names of the environment variables by which a worker pool and its workers learn what they own, and their signal."""
+
+import signal
 
 HOST_VARIABLE = "DIRECTOR_HOST"
 BINDINGS_VARIABLE = "DIRECTOR_BINDINGS"
@@ -16,3 +18,6 @@ FORWARDED_VARIABLES = (
     "CUDA_HOME",
     "ROCM_PATH",
 )
+
+INTERRUPT_SIGNAL = signal.SIGUSR2
+"""Tells a worker to look at once whether its attempt was asked to stop."""

@@ -27,6 +27,8 @@ BLOCK_MARK_VARIABLE = "DIRECTOR_BLOCK_MARK"
 _MARKS = (MARK_VARIABLE, BLOCK_MARK_VARIABLE)
 POLL_S = 0.05
 GIVE_UP_S = 10.0
+# Meant for what is guarded. A scheduler sends the last one, too.
+_OUTLIVED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def new_mark() -> str:
@@ -119,6 +121,7 @@ class Guard:
             stderr=subprocess.DEVNULL,
             env={name: value for name, value in environment.items() if name not in _MARKS},
             process_group=0,
+            preexec_fn=_outlive,  # whoever makes a guard has no threads yet
         )
 
     @property
@@ -134,10 +137,13 @@ class Guard:
             self._process.wait()
 
 
+def _outlive() -> None:
+    for number in _OUTLIVED:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def main() -> None:
     """Waits until the pipe on standard input closes, then ends what carries the mark on the command line."""
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)
     while os.read(0, 1024):
         pass
     variable, mark, *folders = sys.argv[1:]

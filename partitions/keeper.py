@@ -6,6 +6,9 @@ A launcher (``srun``, ``mpiexec``, …) starts one keeper on each node of a bloc
   its block it starts nothing;
 - ends what an earlier block left running on the node;
 - starts the worker pool, and passes on what each worker says of itself as it begins;
+- signals a worker when the Director asks for it, if that worker still runs what the Director means;
+- tells the Director by which signals the scheduler warns, and outlives them with all that it has started, so that what
+  runs can be saved: for 25 s after a SIGTERM, which SIGKILL soon follows;
 - ends the pool when the line breaks. The Director is then gone, or wants it so; a launcher that was killed, or a
   scheduler that forgets the processes of a job, is no reason for a worker to live on;
 - ends the pool when it can no longer work. A pool replaces a worker that dies. But it also has a helper process, and if
@@ -43,13 +46,20 @@ if __name__ == "__main__":  # a script has its own folder on the path, not the p
 from partitions import mps
 from partitions.allocation import Node
 from partitions.bindings import Binding, dump, resolve, shared
+from partitions.children import dead_children, longest_dead
+from partitions.early_signals import Warned, ignore
 from partitions.environment import BINDINGS_VARIABLE, HOST_VARIABLE, REPORTS_VARIABLE
 from partitions.guard import BLOCK_MARK_VARIABLE, Guard, end_marked, mark_environment
 from partitions.hostlist import first_label
+from partitions.json_lines import NotOursError, Unread, line_of
 from partitions.line import LineError, dial
+from partitions.pool_workers import PoolWorkers
 
 POLL_S = 0.5
+DYING_POLL_S = 0.02
 DEAD_FOR_S = 4.0
+# Slurm's KillWait is 30 s unless a site has chosen another.
+KEEP_S = 25.0
 REPORT_BYTES = 4096
 BROKEN = 70  # EX_SOFTWARE of sysexits.h
 WRONG_HOST = 78  # EX_CONFIG
@@ -83,6 +93,7 @@ class Orders:
         mps: Whether accelerators are shared through NVIDIA's MPS, where that is installed.
         pool: Command of the worker pool.
         environment: What to add to its environment.
+        keep_s: How long the pool outlives a SIGTERM of the scheduler's, in s.
     """
 
     line: tuple[str, int]
@@ -94,6 +105,7 @@ class Orders:
     mps: bool
     pool: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    keep_s: float = KEEP_S
 
     def dump(self) -> str:
         """The orders as JSON."""
@@ -134,42 +146,6 @@ def post_of(hostname: str, posts: Sequence[Post]) -> Post | None:
     return None
 
 
-def dead_children(pid: int, proc: Path = Path("/proc")) -> set[int]:
-    """Children of a process that have died and that it has not collected, read from ``/proc``."""
-    dead = set()
-    for task in _listed(proc / str(pid) / "task"):
-        for child in _words(proc / str(pid) / "task" / task / "children"):
-            # The command's name stands in brackets and may hold anything, brackets too.
-            if " ".join(_words(proc / child / "stat")).rpartition(")")[2].split()[:1] == ["Z"]:
-                dead.add(int(child))
-    return dead
-
-
-def longest_dead(since: Mapping[int, float], dead: set[int], now: float) -> dict[int, float]:
-    """Carries forward since when each child is dead. Pure.
-
-    Args:
-        since: What this returned the last time.
-        dead: The children that are dead now.
-        now: The time in s, of any monotonic clock.
-    """
-    return {pid: since.get(pid, now) for pid in dead}
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        return [entry.name for entry in folder.iterdir()]
-    except OSError:
-        return []
-
-
-def _words(file: Path) -> list[str]:
-    try:
-        return file.read_text().split()
-    except OSError:
-        return []
-
-
 class Keeper:
     """Keeps one worker pool. Made and run by `main`.
 
@@ -178,15 +154,19 @@ class Keeper:
         post: Its node.
         line: Connected to the Director.
         folder: A folder of its own on this node.
+        warned: The scheduler's warnings.
     """
 
-    def __init__(self, orders: Orders, post: Post, line: socket.socket, folder: Path) -> None:
+    def __init__(self, orders: Orders, post: Post, line: socket.socket, folder: Path, warned: Warned) -> None:
         self._line = line
+        self._warned = warned
+        self._unread = Unread()
         self._orders, self._post, self._folder = orders, post, folder
         self._mark = f"{orders.mark}.{post.node.hostname}.{orders.block}"
         self._guard: Guard | None = None
         self._reports = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._reports.bind(str(folder / "reports"))
+        self._reports.setblocking(False)
 
     def start(self) -> None:
         """Ends what an earlier block left here, and starts the pool. Whatever comes of it, `end` is to be called."""
@@ -209,7 +189,13 @@ class Keeper:
         self._guard = Guard(environment, BLOCK_MARK_VARIABLE, folder=self._folder)
         if self._orders.mps and shared(self._post.bindings):
             environment |= mps.start(environment, self._folder)
-        self._pool = subprocess.Popen(self._orders.pool, env=environment, stdin=subprocess.DEVNULL)
+        self._pool = subprocess.Popen(
+            self._orders.pool,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=ignore,  # there are no threads here that it could disturb
+        )
+        self._workers = PoolWorkers(self._pool.pid)
 
     def keep(self) -> int:
         """Keeps the pool until it ends or must be ended; returns an exit code."""
@@ -218,12 +204,19 @@ class Keeper:
         watch.register(self._reports, selectors.EVENT_READ)
         since: dict[int, float] = {}
         while (code := self._pool.poll()) is None:
-            for key, _ in watch.select(POLL_S):
+            for key, _ in watch.select(DYING_POLL_S if self._workers.dying else POLL_S):
                 if key.fileobj is self._line:
-                    if not self._line_holds():
+                    if not self._listen():
                         return 0
                 else:
                     self._pass_on()
+            for name in self._workers.dead():
+                self._say({"killed": name})
+            for number in self._warned.due():
+                self._say({"warned": number.name})
+            if self._warned.over:
+                _say(f"SIGTERM came {self._orders.keep_s:g} s ago: ending the pool")
+                return 128 + signal.SIGTERM
             now = time.monotonic()
             since = longest_dead(since, dead_children(self._pool.pid), now)
             if since and now - min(since.values()) >= DEAD_FOR_S:
@@ -231,16 +224,35 @@ class Keeper:
                 return BROKEN
         return code if code >= 0 else 128 - code
 
-    def _line_holds(self) -> bool:
+    def _listen(self) -> bool:
+        """Does what the Director asks for; returns whether the line holds."""
         try:
-            return bool(self._line.recv(REPORT_BYTES))
-        except OSError as error:
-            _say(f"the line to the Director broke: {error}")
+            piece = self._line.recv(REPORT_BYTES)
+            for said in self._unread.lines(piece):
+                # What workers have said meanwhile comes first: they may run something else by now.
+                self._pass_on()
+                self._workers.obey(said)
+        except (OSError, NotOursError, KeyError, TypeError, ValueError) as error:
+            _say(f"the line to the Director broke: {type(error).__name__}: {error}")
             return False
+        return bool(piece)
 
     def _pass_on(self) -> None:
+        """Passes on what workers have said."""
+        while True:
+            try:
+                report = self._reports.recv(REPORT_BYTES)
+            except BlockingIOError:
+                return
+            if self._workers.note(report):
+                self._send(report + b"\n")
+
+    def _say(self, said: Mapping[str, Any]) -> None:
+        self._send(line_of(said))
+
+    def _send(self, line: bytes) -> None:
         with contextlib.suppress(OSError):  # the line broke: the next look at it says so
-            self._line.sendall(self._reports.recv(REPORT_BYTES) + b"\n")
+            self._line.sendall(line)
 
     def end(self) -> None:
         """Ends the pool and all that it has started."""
@@ -265,6 +277,7 @@ def _hello(orders: Orders, post: Post | None, hostname: str) -> dict[str, Any]:
 
 def main() -> int:
     """Keeps a pool as the orders, whose path is the argument, say; returns an exit code."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, lambda number, _: sys.exit(128 + number))
     orders = Orders.load(Path(sys.argv[1]).read_text())
@@ -279,8 +292,10 @@ def main() -> int:
         wanted = ", ".join(item.node.hostname for item in orders.posts)
         _say(f"this is {hostname}, but the block's nodes are {wanted}: starting nothing here")
         return WRONG_HOST
+    warned = Warned(orders.keep_s)
+    warned.listen()  # from here on there is a Director who can make use of it
     with tempfile.TemporaryDirectory(prefix="director-keeper-", dir=_short_folder()) as folder:
-        keeper = Keeper(orders, post, line, Path(folder))
+        keeper = Keeper(orders, post, line, Path(folder), warned)
         try:
             keeper.start()
             return keeper.keep()
@@ -291,7 +306,7 @@ def main() -> int:
 def _short_folder() -> str:
     """A folder of this node. The path of a socket may have 107 characters, and some schedulers name long folders."""
     folder = tempfile.gettempdir()
-    return folder if len(folder) <= 70 else "/tmp"  # noqa: S108  (what is made in it is private)
+    return folder if len(folder) <= 60 else "/tmp"  # noqa: S108  (what is made in it is private)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 Each keeper opens one TCP connection to the Director and both hold it open. The kernels of both ends ask each other
 every second whether they are there, so a process that is gone, or a whole node, is noticed without any of our processes
-having to run in time. What travels are lines of JSON from the keeper. A keeper is let in if it knows the Director's
-token, which it proves without sending it.
+having to run in time. A keeper is let in if it knows the Director's token, which it proves without sending it.
+
+What travels are lines of JSON. From the keeper: who it is, what each worker said as it began, what each has begun,
+what it has killed, and by which signals the scheduler has warned it. From the Director: which worker to signal, named
+by what it runs, so that a keeper that knows better leaves it alone.
 """
 
 from __future__ import annotations
@@ -11,22 +14,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-import json
 import secrets
 import selectors
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from partitions.json_lines import MAX_LINE_BYTES, Unread, line_of
 
 SILENT_S = 6
 CONNECT_S = 10.0
 GREETING_S = 10.0
 POLL_S = 1.0
 NONCE_BYTES = 32
-MAX_LINE_BYTES = 65_536
+
+Signal = Literal["interrupt", "kill"]
 
 
 class LineError(RuntimeError):
@@ -70,7 +76,7 @@ def dial(address: tuple[str, int], token: str, hello: dict[str, Any]) -> socket.
         if not piece:
             raise LineError("it hung up")
         nonce += piece
-    connection.sendall(json.dumps({"proof": _proof(token, nonce), **hello}).encode() + b"\n")
+    connection.sendall(line_of({"proof": _proof(token, nonce), **hello}))
     connection.settimeout(None)
     _keep_alive(connection)
     return connection
@@ -87,6 +93,7 @@ class KeeperView:
         cores: How many cores it may use there.
         workers: What each worker said of itself when it began, by rank: ``host``, ``cores``, ``accelerator``, ``pid``.
         running: The name of what each worker has begun last, by rank.
+        warned: The signals by which the scheduler has warned it; see `partitions.early_signals`.
     """
 
     block: str
@@ -95,6 +102,7 @@ class KeeperView:
     cores: int
     workers: dict[int, dict[str, Any]] = field(default_factory=dict)
     running: dict[int, str] = field(default_factory=dict)
+    warned: set[signal.Signals] = field(default_factory=set)
 
 
 @dataclass
@@ -102,7 +110,7 @@ class _Caller:
     connection: socket.socket
     nonce: bytes
     since: float
-    unread: bytes = b""
+    unread: Unread = field(default_factory=Unread)
     keeper: KeeperView | None = None
 
 
@@ -113,6 +121,8 @@ class Line:
         host: Address to listen on: one that the nodes can reach.
         changed: Called, from the line's own thread, when a keeper has come or gone, or a worker has.
         gone: Called, from the line's own thread, with a keeper that has gone.
+        killed: Called, from the line's own thread, with the name of what a worker ran that was killed as was asked.
+        warned: Called, from the line's own thread, with a signal when the scheduler has warned a keeper by it.
     """
 
     def __init__(
@@ -120,10 +130,14 @@ class Line:
         host: str,
         changed: Callable[[], None] = lambda: None,
         gone: Callable[[KeeperView], None] = lambda keeper: None,
+        killed: Callable[[str], None] = lambda name: None,
+        warned: Callable[[signal.Signals], None] = lambda number: None,
     ) -> None:
         self.token = secrets.token_hex(32)
         self._changed = changed
         self._gone = gone
+        self._killed = killed
+        self._warned = warned
         self._server = socket.create_server((host, 0), backlog=1024)
         self._server.setblocking(False)
         self._callers: dict[int, _Caller] = {}
@@ -158,6 +172,36 @@ class Line:
         for caller in callers:
             if caller.keeper and caller.keeper.block == block and node in (None, caller.keeper.node):
                 self._shut(caller)
+
+    def signal(self, what: Signal, began: str) -> bool:
+        """Has the worker signalled that has begun something last, if it still runs that.
+
+        Args:
+            what: ``interrupt`` or ``kill``.
+            began: The name of what it has begun.
+
+        Returns:
+            Whether a keeper was told. False if no worker has begun it, or its keeper is gone.
+        """
+        with self._lock:
+            for caller in self._callers.values():
+                for rank, name in caller.keeper.running.items() if caller.keeper else ():
+                    if name == began:
+                        return self._say(caller, {"signal": what, "rank": rank, "began": began})
+        return False
+
+    def _say(self, caller: _Caller, said: dict[str, Any]) -> bool:
+        """Sends a line; the lock is held, so that the connection is not closed meanwhile."""
+        line = line_of(said)
+        try:
+            if caller.connection.send(line) == len(line):
+                return True
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # it broke: whoever listens to it finds that
+        self._shut(caller)
+        return False
 
     def close(self) -> None:
         """Lets all keepers end their pools. May be called twice."""
@@ -204,14 +248,12 @@ class Line:
             return
         except OSError:
             piece = b""
-        caller.unread += piece
-        *lines, caller.unread = caller.unread.split(b"\n")
         try:
-            for line in lines:
-                self._hear(caller, json.loads(line))
+            for said in caller.unread.lines(piece):
+                self._hear(caller, said)
         except (ValueError, KeyError, TypeError):
             piece = b""  # not one of ours
-        if not piece or len(caller.unread) > MAX_LINE_BYTES:
+        if not piece:
             self._drop(caller)
 
     def _hear(self, caller: _Caller, said: dict[str, Any]) -> None:
@@ -224,8 +266,16 @@ class Line:
                 if view.node is None:
                     self._strangers.append(view)
             self._changed()
+        elif "killed" in said:
+            self._killed(str(said["killed"]))
+        elif "warned" in said:
+            number = signal.Signals[said["warned"]]
+            with self._lock:
+                caller.keeper.warned.add(number)
+            self._warned(number)
         elif "began" in said:
-            caller.keeper.running[int(said["rank"])] = str(said["began"])
+            with self._lock:
+                caller.keeper.running[int(said["rank"])] = str(said["began"])
         else:
             caller.keeper.workers = {**caller.keeper.workers, int(said["rank"]): said}
             self._changed()
@@ -235,7 +285,7 @@ class Line:
             self._watch.unregister(caller.connection)
         with self._lock:
             self._callers.pop(caller.connection.fileno(), None)
-        caller.connection.close()
+            caller.connection.close()
         if caller.keeper is not None:
             self._gone(caller.keeper)
             self._changed()

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from partitions.early_signals import ignore
+
 PROGRAM = "nvidia-cuda-mps-control"
 START_S = 20.0
 
@@ -44,6 +46,7 @@ def start(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 timeout=START_S,
+                preexec_fn=ignore,  # a keeper has no threads that it could disturb
                 check=True,
             )
     except (OSError, subprocess.SubprocessError) as error:

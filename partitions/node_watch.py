@@ -159,6 +159,12 @@ class NodeWatch:
         for name in nodes:
             self.nodes[name].block = block
 
+    def start_over(self, now: float) -> None:
+        """Notes that all blocks were ended, which is no node's fault: each node is started again at the next look."""
+        for record in self.nodes.values():
+            record.block, record.again_at = None, now
+            record.turn("starting", now)
+
     def _look_at(self, record: NodeRecord, now: float, block: BlockView | None, up: bool, news: list[str]) -> None:
         name = record.hostname
         if block is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from partitions.environment import REPORTS_VARIABLE
@@ -20,3 +20,19 @@ def report(said: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """
     with contextlib.suppress(OSError, KeyError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reports:
         reports.sendto(json.dumps(said).encode(), environment[REPORTS_VARIABLE])
+
+
+@contextlib.contextmanager
+def reported(rank: int, name: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """Says that a worker begins something, and that it has ended it: in between it may be signalled.
+
+    Args:
+        rank: The worker's.
+        name: What it is called.
+        environment: The worker's environment.
+    """
+    report({"rank": rank, "began": name}, environment)
+    try:
+        yield
+    finally:
+        report({"rank": rank, "ended": name}, environment)

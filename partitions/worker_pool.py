@@ -2,21 +2,32 @@
 
 Parsl's own way to give workers accelerators counts all GPUs of a node, and misplaces workers where only some are
 theirs; its cores are shares of the whole node. So each worker of ours looks up what it owns, takes it, says so, and
-only then becomes Parsl's.
+only then becomes Parsl's. Tasks and results travel between pool and workers in a way of our own, too: see
+`partitions.task_desk`.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
 
 from partitions.bindings import Owned, load, worker_environment
-from partitions.environment import BINDINGS_VARIABLE, HOST_VARIABLE, WORKER_VARIABLE
+from partitions.early_signals import outlive
+from partitions.environment import (
+    BINDINGS_VARIABLE,
+    HOST_VARIABLE,
+    INTERRUPT_SIGNAL,
+    REPORTS_VARIABLE,
+    WORKER_VARIABLE,
+)
 from partitions.lean import lean_parsl
 from partitions.reports import report
+from partitions.task_desk import TaskDesk
 
 with lean_parsl():
     from parsl.executors.high_throughput import process_worker_pool as parsl_pool
@@ -26,6 +37,9 @@ _parsl_worker = parsl_pool.worker
 
 def worker(rank: int, *arguments: Any) -> None:
     """Takes what the worker owns, says so, and works until the pool ends."""
+    # Until it runs something there is nothing to interrupt, and the signal would end it.
+    signal.signal(INTERRUPT_SIGNAL, signal.SIG_IGN)
+    outlive()
     host = os.environ[HOST_VARIABLE]
     owned = load(os.environ[BINDINGS_VARIABLE])[rank]
     if owned.cores:
@@ -49,6 +63,20 @@ def _report(rank: int, owned: Owned) -> None:
     report(said, os.environ)
 
 
+class WorkerPool(parsl_pool.Manager):  # type: ignore[misc]  # parsl is not typed
+    """Parsl's, but for the way in which tasks and results travel between it and its workers."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._desk = desk = TaskDesk()
+        self.pending_task_queue = self.pending_result_queue = desk
+        self._tasks_in_progress = self.ready_worker_count = self.task_scheduler = desk
+
+    def _start_worker(self, worker_id: int) -> Any:
+        with self._desk.opening(worker_id):
+            return super()._start_worker(worker_id)
+
+
 def main() -> None:
     """Runs a pool with Parsl's own arguments; how many workers it has stands in its environment."""
     arguments = parsl_pool.get_arg_parser().parse_args()
@@ -56,10 +84,13 @@ def main() -> None:
     arguments.uid = f"{arguments.block_id}.{os.environ[HOST_VARIABLE]}"
     parsl_pool.args = arguments  # where Parsl's manager looks for the folder of its logs
     parsl_pool.worker = worker
+    # A pool is killed in the end: what multiprocessing leaves goes with its keeper's folder.
+    kept: Any = multiprocessing.current_process()
+    kept._config["tempdir"] = str(Path(os.environ[REPORTS_VARIABLE]).parent)
     logs = Path(arguments.logdir) / f"block-{arguments.block_id}" / arguments.uid
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     parsl_pool.set_file_logger(str(logs / "manager.log"))
-    parsl_pool.Manager(
+    WorkerPool(
         port=arguments.port,
         addresses=arguments.addresses,
         address_probe_timeout=int(arguments.address_probe_timeout),

@@ -64,6 +64,7 @@ def test_the_guard_outlives_signals_meant_for_others():
     process, guard, mark = owner("hold")
     os.kill(guard, signal.SIGTERM)
     os.kill(guard, signal.SIGINT)
+    os.kill(guard, signal.SIGUSR1)
     process.kill()
     process.wait()
     wait_until(lambda: not marked(mark), 5, "the end of all that carries the mark")

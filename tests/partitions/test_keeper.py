@@ -1,15 +1,18 @@
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from partitions.allocation import Node
-from partitions.keeper import BROKEN, NO_DIRECTOR, WRONG_HOST, Orders, Post, dead_children, longest_dead, post_of
+from partitions.keeper import BROKEN, NO_DIRECTOR, WRONG_HOST, Orders, Post, post_of
+from partitions.line import Line
 from tests.helpers import alive, wait_until
 from tests.partitions.keeping import SLEEP, of_block, orders, start
 
@@ -50,13 +53,104 @@ def test_a_keeper_that_is_killed_takes_its_pool_and_its_folder_with_it(line, tmp
     wait_until(lambda: line.keepers() == [])
 
 
-def test_a_keeper_that_is_asked_to_end_does(line, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_keeper_that_is_asked_to_end_does(line, tmp_path, number):
     what = orders(line, SLEEP)
     process = start(tmp_path, what)
     wait_until(lambda: len(of_block(what)) == 1)
-    process.terminate()
-    assert process.wait(10) == 128 + 15
+    process.send_signal(number)
+    assert process.wait(10) == 128 + number
     assert of_block(what) == []
+
+
+def warned_of(line):
+    return {number for keeper in line.keepers() for number in keeper.warned}
+
+
+# A worker pool that passes its signals on to a helper, as Slurm signals all processes of a step.
+MANY = "import subprocess; child = subprocess.Popen(['sleep', '600']); print('begun', flush=True); child.wait()"
+
+
+def signal_all(what, process, number):
+    """Signals a keeper and all that it has started, its guard too, as Slurm signals a step."""
+    for pid in [*of_block(what), *descendants(process.pid)]:
+        os.kill(pid, number)
+
+
+def descendants(pid):
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += descendants(int(child))
+    return found
+
+
+def guard_of(process):
+    (found,) = (pid for pid in descendants(process.pid) if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    return found
+
+
+def test_a_sigterm_is_told_to_the_director_and_the_pool_lives_on(line, tmp_path):
+    what = orders(line, pool(MANY))
+    process = start(tmp_path, what)
+    assert process.stdout.readline() == "begun\n"
+    come(line)
+    guard = guard_of(process)
+    signal_all(what, process, signal.SIGTERM)
+    wait_until(lambda: warned_of(line) == {signal.SIGTERM}, 20, "the warning")
+    assert len(of_block(what)) == 2
+    assert alive(guard)
+    line.hang_up("0")
+    assert process.wait(20) == 0
+    assert of_block(what) == []
+
+
+def test_when_the_time_after_a_sigterm_is_over_the_pool_ends(line, tmp_path):
+    what = replace(orders(line, pool(MANY)), keep_s=1.5)
+    process = start(tmp_path, what)
+    assert process.stdout.readline() == "begun\n"
+    come(line)
+    for _ in range(2):  # Slurm sends it twice
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(40) == 128 + signal.SIGTERM
+    assert "SIGTERM came 1.5 s ago" in process.stderr.read()
+    assert of_block(what) == []
+
+
+def test_a_sigterm_does_not_keep_the_pool_when_the_line_breaks_and_is_then_no_warning(tmp_path):
+    told = []
+    line = Line("127.0.0.1", warned=told.append)
+    what = orders(line, SLEEP)
+    process = start(tmp_path, what)
+    come(line)
+    wait_until(lambda: len(of_block(what)) == 1)
+    process.send_signal(signal.SIGTERM)
+    line.hang_up("0")
+    assert process.wait(10) == 0
+    assert of_block(what) == []
+    wait_until(lambda: line.keepers() == [])
+    assert told == []
+    line.close()
+
+
+def test_a_sigusr1_is_told_to_the_director_once_and_ends_nothing(tmp_path):
+    told = []
+    line = Line("127.0.0.1", warned=told.append)
+    what = replace(orders(line, pool(MANY)), keep_s=0.5)
+    process = start(tmp_path, what)
+    assert process.stdout.readline() == "begun\n"
+    come(line)
+    guard = guard_of(process)
+    for _ in range(2):
+        signal_all(what, process, signal.SIGUSR1)
+        wait_until(lambda: told == [signal.SIGUSR1], 20, "the warning")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+    assert told == [signal.SIGUSR1]
+    assert len(of_block(what)) == 2
+    assert alive(guard)
+    line.close()
+    assert process.wait(10) == 0
 
 
 def test_what_an_earlier_block_left_on_the_node_ends_before_the_next_one_begins(line, tmp_path):
@@ -71,7 +165,7 @@ def test_what_an_earlier_block_left_on_the_node_ends_before_the_next_one_begins(
     assert neighbour.poll() is None
     neighbour.kill()
     neighbour.wait()
-    process.terminate()
+    line.hang_up("1")
     process.wait(10)
 
 
@@ -111,7 +205,7 @@ def test_the_pool_learns_what_its_workers_own_and_what_they_say_reaches_the_dire
     said = line.keepers()[0].workers[0]
     assert said["node"] == "local-0"
     assert [item["accelerator"] for item in said["owned"]] == ["0", "1"]
-    process.terminate()
+    line.hang_up("0")
     process.wait(10)
 
 
@@ -154,7 +248,10 @@ def test_mps_is_started_where_workers_share_a_gpu_and_ends_with_the_pool(line, t
     if daemon:
         assert log.read_text().split() == ["-d", pipe, "all"]
     assert len(of_block(what)) == (2 if daemon else 1)
-    process.terminate()
+    signal_all(what, process, signal.SIGUSR1)
+    wait_until(lambda: warned_of(line) == {signal.SIGUSR1})
+    assert len(of_block(what)) == (2 if daemon else 1)
+    line.hang_up("0")
     process.wait(10)
     assert of_block(what) == []
 
@@ -183,14 +280,52 @@ def test_orders_survive_the_way_through_the_file(line):
     assert json.loads(what.dump())["posts"][1]["node"]["hostname"] == "n2"
 
 
-def test_dead_children_are_seen():
-    child = subprocess.Popen(["true"])
-    wait_until(lambda: child.pid in dead_children(os.getpid()))
-    child.wait()
-    assert child.pid not in dead_children(os.getpid())
-    assert dead_children(999_999_999) == set()
+WORKER = """
+import json, os, socket, sys, time
+def say(**said):
+    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(
+        json.dumps({"rank": 0, **said}).encode(), os.environ["DIRECTOR_REPORTS"])
+child = os.fork()
+if child == 0:
+    say(host="x", cores=[1], accelerator=None, pid=os.getpid())
+    say(began="a.1")
+    time.sleep(600)
+print(child, flush=True)
+os.waitpid(child, 0)
+print("collected", flush=True)
+time.sleep(600)
+"""
 
 
-def test_how_long_a_child_is_dead_is_counted_from_the_first_look():
-    since = longest_dead({}, {1, 2}, 10.0)
-    assert longest_dead(since, {2, 3}, 12.0) == {2: 10.0, 3: 12.0}
+def test_a_worker_is_killed_when_the_director_asks_for_it_and_the_director_hears_of_its_end_at_once(tmp_path):
+    killed = []
+    line = Line("127.0.0.1", killed=killed.append)
+    process = start(tmp_path, orders(line, pool(WORKER)))
+    worker = int(process.stdout.readline())
+    wait_until(lambda: bool(line.keepers() and line.keepers()[0].running))
+    assert not line.signal("kill", "b.1")
+    assert alive(worker)
+    assert line.signal("kill", "a.1")
+    wait_until(lambda: killed == ["a.1"], 2, "the news of the worker's end")
+    assert process.stdout.readline() == "collected\n"
+    assert process.poll() is None
+    line.close()
+    assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("noise", [b"hello\n", b"{}\n", b'{"signal": "kill", "rank": 0}\n', b"x" * 200_000])
+def test_a_director_that_is_none_is_taken_for_gone(tmp_path, noise):
+    server = socket.create_server(("127.0.0.1", 0))
+    line = Line("127.0.0.1")
+    what = replace(orders(line, SLEEP), line=server.getsockname()[:2])
+    line.close()
+    process = start(tmp_path, what)
+    connection, _ = server.accept()
+    connection.sendall(b"n" * 32)
+    wait_until(lambda: len(of_block(what)) == 1)
+    connection.sendall(noise)
+    assert process.wait(10) == 0
+    assert "the line to the Director broke" in process.stderr.read()
+    assert of_block(what) == []
+    connection.close()
+    server.close()

@@ -1,10 +1,11 @@
 import json
+import signal
 import socket
 import threading
 
 import pytest
 
-from partitions.line import LineError, dial
+from partitions.line import Line, LineError, dial
 from tests.helpers import wait_until
 
 HELLO = {"block": "3", "node": "node1", "host": "node1", "cores": 4}
@@ -92,3 +93,74 @@ def test_what_is_no_director_is_said_to_be_none():
     with pytest.raises((LineError, ConnectionError)):
         dial(server.getsockname()[:2], "token", HELLO)
     server.close()
+
+
+BEGAN = {"rank": 1, "began": "a.1"}
+
+
+def say(connection, said):
+    connection.sendall(json.dumps(said).encode() + b"\n")
+
+
+def heard(connection):
+    return json.loads(connection.makefile("rb").readline())
+
+
+def test_only_the_keeper_whose_worker_has_begun_something_last_is_told_to_signal_it(line):
+    first, second = dial(line.address, line.token, HELLO), dial(line.address, line.token, HELLO | {"node": "node2"})
+    wait_until(lambda: len(line.keepers()) == 2)
+    assert not line.signal("kill", "a.1"), "nobody has begun it"
+    say(second, BEGAN)
+    wait_until(lambda: any(keeper.running for keeper in line.keepers()))
+    assert line.signal("interrupt", "a.1")
+    assert heard(second) == {"signal": "interrupt", "rank": 1, "began": "a.1"}
+    say(second, BEGAN | {"began": "b.1"})
+    wait_until(lambda: any(keeper.running.get(1) == "b.1" for keeper in line.keepers()))
+    assert not line.signal("kill", "a.1"), "that worker is past it"
+    first.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        first.recv(1)
+    second.close()
+    wait_until(lambda: hosts(line) == ["node1"])
+    assert not line.signal("kill", "b.1"), "its keeper is gone"
+    first.close()
+
+
+def test_what_a_keeper_has_killed_is_heard_of():
+    killed = []
+    line = Line("127.0.0.1", killed=killed.append)
+    with dial(line.address, line.token, HELLO) as connection:
+        say(connection, {"killed": "a.1"})
+        wait_until(lambda: killed == ["a.1"])
+    line.close()
+
+
+def test_a_schedulers_warning_is_heard_of_and_kept_with_its_keeper():
+    heard = []
+    line = Line("127.0.0.1", warned=heard.append)
+    with dial(line.address, line.token, HELLO) as connection:
+        say(connection, {"warned": "SIGUSR1"})
+        wait_until(lambda: heard == [signal.SIGUSR1])
+        assert line.keepers()[0].warned == {signal.SIGUSR1}
+        say(connection, {"warned": "SIGNONE"})
+        wait_until(lambda: line.keepers() == [], what="the end of who says what no keeper says")
+    line.close()
+
+
+def test_a_keeper_that_does_not_listen_does_not_hold_the_director_up(line):
+    with dial(line.address, line.token, HELLO) as connection:
+        say(connection, BEGAN | {"began": "a" * 4000 + ".1"})
+        wait_until(lambda: bool(line.keepers() and line.keepers()[0].running))
+        for _ in range(5000):
+            if not line.signal("kill", "a" * 4000 + ".1"):
+                break
+        else:
+            pytest.fail("the line took more than any buffer holds")
+
+
+def test_who_has_not_proved_that_it_knows_the_token_reports_nothing(line):
+    with socket.create_connection(line.address) as connection:
+        connection.recv(32)
+        say(connection, BEGAN)
+        assert connection.recv(1) == b""
+    assert not line.signal("kill", "a.1")

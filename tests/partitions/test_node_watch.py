@@ -241,3 +241,19 @@ def test_whatever_happens_no_node_is_in_two_blocks_and_every_lost_node_is_tried_
     made.look(31)
     for record in made.watch.nodes.values():
         assert record.block is not None or made.now < record.again_at <= made.now + 30
+
+
+def test_when_all_is_started_over_each_node_is_started_at_once_and_nothing_is_held_against_it():
+    cluster = Cluster(NodeWatch(["a", "b"], launcher="srun", nodes_per_block=1, startup_timeout_s=60, wait_s=5, now=0))
+    cluster.look()
+    cluster.connect("a", "b")
+    cluster.look(1)
+    for _ in range(2 * MAX_STILLBORN):
+        cluster.blocks.clear()
+        cluster.up.clear()
+        cluster.watch.start_over(cluster.now)
+        steps = cluster.look(20)
+        assert steps.start == [["a"], ["b"]]
+        assert (steps.fatal, steps.hopeless, steps.news) == (None, None, [])
+        assert {node.failures for node in cluster.watch.nodes.values()} == {0}
+        assert {node.state for node in cluster.watch.nodes.values()} == {"starting"}
