@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -18,18 +18,20 @@ from academy.agent import Agent, action
 from pydantic import ValidationError
 
 from director.door import Problem, Refused, problems_of
-from director.engine import Engine, Verdict
+from director.engine import Engine, utc_now
 from director.ledger import Entry
+from director.news import Verdict
 from director.runfolder import RunFolder
 from director.transfer import Transfer
-from simulations.records import Request, StagedFile
+from simulations.records import Course, Request, StagedFile
 from simulations.workspace import PROGRESS_FILE
 
 T = TypeVar("T")
 PAGE_BYTES = 200_000
 MAX_WAIT_S = 60.0
 MAX_PAGE = 10_000
-SECONDS_PER_DAY = 86_400.0
+CLOSE_WITHIN_S = 1.5
+MOST_WIND_DOWN_S = 3600.0
 
 
 class DirectorAgent(Agent):
@@ -38,10 +40,10 @@ class DirectorAgent(Agent):
     Args:
         engine: What does the work.
         folder: The run folder.
-        stop: Called when a client asks the Director to end.
+        stop: Called when a client asks the Director to end, with the reason and the seconds that it may take.
     """
 
-    def __init__(self, engine: Engine, folder: RunFolder, stop: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, folder: RunFolder, stop: Callable[[str, float], None]) -> None:
         super().__init__()
         self._engine = engine
         self._folder = folder
@@ -201,21 +203,23 @@ class DirectorAgent(Agent):
         Returns:
             ``director``, ``partition``, ``state``, ``workers``, ``workers_up``, ``nodes``, ``queued``, ``running``,
             ``finished`` (a count for each status), ``ns_per_day`` (of what runs now), ``eta_s``, ``progress`` (for each
-            Request that has reported any) and ``failure``.
+            Request that has reported any), ``failure``, ``paused``, ``walltime`` (null, or ``deadline``, ``reserve_s``
+            and ``left_s``, the time until what runs is asked to stop), ``waiting`` (why Requests do not run: a count
+            for each reason), ``accounting`` (see `director.accounting.Totals`) and ``rates`` (how fast what kind of
+            Request was).
         """
         engine = self._engine
         nodes = await engine.nodes()
         counts = engine.counts()
         up = sum(node.workers for node in nodes)
-        mean_s = engine.mean_seconds()
-        left = counts.queued + counts.running
-        ids = engine.running_ids()
-        progress = await self._beside(lambda: self._progress(ids))
+        walltime = engine.walltime
+        epochs = engine.running()
+        progress = await self._beside(lambda: self._progress(epochs))
         speeds = [item["ns_per_day"] for item in progress.values() if item.get("ns_per_day")]
         return {
             "director": engine.place.director,
             "partition": list(engine.place.hostnames),
-            "state": "failed" if engine.failure else "draining" if engine.draining else "up" if up else "starting",
+            "state": _state(engine, up),
             "workers": engine.pool.workers,
             "workers_up": up,
             "nodes": [asdict(node) for node in nodes],
@@ -223,9 +227,19 @@ class DirectorAgent(Agent):
             "running": counts.running,
             "finished": dict(counts.finished),
             "ns_per_day": sum(speeds) or None,
-            "eta_s": left * mean_s / engine.pool.workers if mean_s is not None and left else None,
+            "eta_s": engine.eta_s(),
             "progress": progress,
             "failure": engine.failure,
+            "paused": engine.paused,
+            "walltime": walltime
+            and {
+                "deadline": walltime.deadline.isoformat(),
+                "reserve_s": walltime.reserve_s,
+                "left_s": walltime.left_s(utc_now()),
+            },
+            "waiting": engine.waiting(),
+            "accounting": engine.totals(_courses(progress)).model_dump(mode="json"),
+            "rates": engine.timing.rates(),
         }
 
     @action
@@ -252,9 +266,42 @@ class DirectorAgent(Agent):
         Returns:
             ``open``: how many Requests are not finished.
         """
-        self._engine.draining = True
+        await self._engine.drain()
         counts = self._engine.counts()
         return {"open": counts.queued + counts.running}
+
+    @action
+    async def pause(self) -> dict[str, int]:
+        """Starts nothing more, and asks what runs to save what it has done and stop. `unpause` goes on.
+
+        Returns:
+            ``running``: how many Requests have not stopped yet; those whose Tools save nothing run on to their end.
+        """
+        await self._engine.pause()
+        return {"running": self._engine.counts().running}
+
+    @action
+    async def unpause(self) -> dict[str, int]:
+        """Goes on after `pause`.
+
+        Returns:
+            ``open``: how many Requests are not finished.
+        """
+        await self._engine.unpause()
+        return {"open": len(self._engine.open_ids())}
+
+    @action
+    async def prioritize(self, ids: list[str], priority: int) -> dict[str, str]:
+        """Gives Requests another priority: of two that wait, the one with the higher priority starts first.
+
+        Args:
+            ids: Their ids.
+            priority: From -1000 to 1000; 0 is what Requests have that were given none.
+
+        Returns:
+            For each id ``changed``, ``finished`` or ``unknown``.
+        """
+        return await self._engine.prioritize(ids, max(-1000, min(priority, 1000)))
 
     @action
     async def tools(self) -> list[dict[str, Any]]:
@@ -268,7 +315,17 @@ class DirectorAgent(Agent):
     @action
     async def close(self) -> None:
         """Ends the Director within a few seconds, also what runs. What is open stays in its ledger."""
-        self._stop()
+        self._stop("closed by its client", CLOSE_WITHIN_S)
+
+    @action
+    async def wind_down(self, reason: str, within_s: float) -> None:
+        """Ends the Director when all that runs has saved what it has done. Returns at once.
+
+        Args:
+            reason: Why, for its summary.
+            within_s: How long that may take, in s, at most an hour.
+        """
+        self._stop(reason[:200], max(0.0, min(within_s, MOST_WIND_DOWN_S)))
 
     async def _submit(self, requests: list[dict[str, Any]]) -> list[Verdict]:
         verdicts: list[Verdict | None] = []
@@ -325,13 +382,35 @@ class DirectorAgent(Agent):
         except (OSError, ValueError) as error:
             return _refusal([Problem("file", f"cannot be moved ({error})", "See the Director's disk and its quota")])
 
-    def _progress(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+    def _progress(self, epochs: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         found = {}
-        for name in ids:
+        for name, epoch in epochs.items():
             # Not every Tool reports, and a short one has nothing to say.
-            with contextlib.suppress(OSError, json.JSONDecodeError):
-                found[name] = json.loads((self._work / name / PROGRESS_FILE).read_bytes())
+            with contextlib.suppress(OSError, ValueError):
+                said = json.loads((self._work / name / PROGRESS_FILE).read_bytes())
+                if isinstance(said, dict) and said.get("epoch") == epoch:
+                    found[name] = said
         return found
+
+
+def _courses(progress: Mapping[str, Mapping[str, Any]]) -> dict[str, Course]:
+    found = {}
+    for name, said in progress.items():
+        with contextlib.suppress(ValidationError):
+            found[name] = Course.model_validate({field: said[field] for field in Course.model_fields if field in said})
+    return found
+
+
+def _state(engine: Engine, workers_up: int) -> str:
+    if engine.failure:
+        return "failed"
+    if engine.ending:
+        return "ending"
+    if engine.paused:
+        return "paused"
+    if engine.draining:
+        return "draining"
+    return "up" if workers_up else "starting"
 
 
 def _files(documents: list[dict[str, Any]]) -> list[StagedFile]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from simulations.records import ErrorInfo, StagedFile, Status
+from simulations.records import Course, Ending, ErrorInfo, StagedFile
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Attempt:
         tool: Name of the Tool.
         inputs: Its inputs, checked and complete.
         files: Copies of the user's files.
+        pause_at: When it must stop by itself, if its Tool saves what it has done (UTC).
     """
 
     id: str
@@ -26,15 +27,23 @@ class Attempt:
     tool: str
     inputs: dict[str, Any]
     files: dict[str, StagedFile] = field(default_factory=dict)
+    pause_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """How an attempt ended on its worker. Times are UTC."""
+    """How an attempt ended on its worker. Times are UTC.
+
+    Attributes:
+        ending: One of ``ok``, ``failed``, ``cancelled``, ``timeout``, ``paused`` and ``again``.
+        course: How far it got.
+        began: False if it was asked to pause before its Tool was called.
+        notes: What went otherwise than usual without ending it, such as a damaged checkpoint that was passed over.
+    """
 
     id: str
     epoch: int
-    status: Status
+    ending: Ending
     result: dict[str, Any] | None
     error: ErrorInfo | None
     host: str
@@ -44,6 +53,9 @@ class AttemptResult:
     finished_at: datetime
     artifacts: dict[str, str]
     versions: dict[str, str]
+    course: Course = field(default_factory=Course)
+    notes: tuple[str, ...] = ()
+    began: bool = True
 
     @property
     def seconds(self) -> float:

@@ -1,73 +1,56 @@
-"""The Director's heart: accepts Requests, hands them to the pool, and journals what comes back.
+"""The Director's heart: accepts Requests, has them run, and answers for what became of them.
 
-Everything is decided on one event loop. A *turn* takes the Requests that have come in, the attempts that have begun and
-the Outcomes that have come back, and writes them to the ledger in one step; only then are Requests acknowledged and
-Outcomes published. So nothing is known outside that is not on disk, and a busy Director writes once for many Requests.
+Everything is decided on one event loop. A *turn* takes what has happened since the last one (Requests that came in,
+attempts that began, were interrupted or ended, what was asked for) and writes it to the ledger in one step; only then
+are Requests acknowledged and Outcomes published. So nothing is known outside that is not on disk, and a busy Director
+writes once for many Requests. `director.journal` turns, `director.dispatching` speaks with the pool, and they meet in
+`director.docket`; here are the actions.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any
 
-from director.attempt import AttemptResult
+from director.accounting import Account, Totals
+from director.dispatching import Dispatcher
+from director.docket import Docket
 from director.door import Checked, Problem, Refused, check
-from director.job import Job, Place, ended, outcome_of, take_packs
-from director.ledger import Accepted, Entry, FencedError, Finished, Ledger, Started
+from director.experience import Experience
+from director.failures import after, cancelled
+from director.job import Job, Place
+from director.journal import Journal
+from director.ledger import Accepted, Changed, CourseOf, Entry, Ledger, LedgerError, Noted
 from director.lingering import Idleness
-from director.packing import Durations, free_tasks
-from director.pool import LostError, NodeState, Pool
-from director.published import Published
+from director.news import Counts, Incoming, Policy, Verdict
+from director.pool import NodeState, Pool
+from director.reuse import Reuse
+from director.stopping import Patience
+from director.timing import Timing
+from director.walltime import Walltime
 from partitions.carve import Partition
-from simulations.records import ErrorInfo, Request, Status
+from simulations.records import Course, ErrorInfo, Outcome, Request, Status
 from simulations.tool import AnyTool
+from simulations.workspace import Stop
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-JOURNAL_STARTS_S = 0.1
+TICK_S = 0.5
+ALIVE_S = 60.0
+"""So often a Director notes that it lives: if it is lost, it is known until when its nodes were used."""
+LEARN_FROM = 500
+FOREVER = Patience(ask_s=float("inf"))
 
 
 def utc_now() -> datetime:
     """The time, in UTC."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of one Request at the door.
-
-    Attributes:
-        id: The Request's id.
-        problems: Why it was refused; empty if it was accepted.
-    """
-
-    id: str
-    problems: tuple[Problem, ...] = ()
-
-
-@dataclass
-class _Incoming:
-    accepted: dict[str, Accepted]
-    journaled: asyncio.Future[bool]
-
-
-@dataclass
-class Counts:
-    """How many Requests are where."""
-
-    queued: int = 0
-    running: int = 0
-    finished: Counter[str] = field(default_factory=Counter)
 
 
 class Engine:
@@ -79,9 +62,14 @@ class Engine:
         tools: The installed Tools.
         ledger: Where Requests and Outcomes are journaled.
         pool: Where attempts run.
-        max_attempts: How often a Request is started when its worker is lost.
-        max_node_losses: How often a Request may lose its whole node.
+        policy: What to do when things go wrong.
+        walltime: When the Director must have ended; None: it may stay.
+        reuse: Where Outcomes are found that stand for Requests; None: every Request is run.
+        course_of: How far an attempt had got, by the traces that it left: called with a Request's id and an epoch.
+        past: Reads the account of the lives before, up to an Outcome's sequence number; None: there are none.
         clock: The time, in UTC.
+        disk: Where the ledger's methods are called, one at a time; None: a thread.
+        ticking: Whether time passes by itself; if not, `tick` has to be called.
         fail: Told why the Director cannot go on, if it cannot, and whether another one has taken over.
     """
 
@@ -93,55 +81,134 @@ class Engine:
         tools: Mapping[str, AnyTool],
         ledger: Ledger,
         pool: Pool,
-        max_attempts: int = 5,
-        max_node_losses: int = 20,
+        policy: Policy | None = None,
+        walltime: Walltime | None = None,
+        reuse: Reuse | None = None,
+        course_of: CourseOf = lambda name, epoch: Course(),
+        past: Callable[[int], Account] | None = None,
         clock: Callable[[], datetime] = utc_now,
+        disk: Executor | None = None,
+        ticking: bool = True,
         fail: Callable[[str, bool], None] | None = None,
     ) -> None:
-        self.place = Place(index, tuple(partition.hostnames))
+        nodes = len(partition.hostnames)
+        units = {name: tool.unit for name, tool in tools.items()}
+        self.place = Place(index, tuple(partition.hostnames), pool.workers / nodes, units)
         self.tools = tools
         self.pool = pool
+        self.walltime = walltime
+        self._experience = Experience(tools, nodes=nodes, workers=pool.workers)
         self._ledger = ledger
-        self._max_attempts = max_attempts
-        self._max_node_losses = max_node_losses
+        self._policy = policy or Policy()
+        self._course_of = course_of
+        self._past = past
         self._clock = clock
-        self._fail = fail
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._queue: deque[Job] = deque()
-        self._running: dict[str, Job] = {}
-        self._in_flight = 0
-        self._incoming: list[_Incoming] = []
-        self._started: list[Started] = []
-        self._returned: list[Finished] = []
-        self._again: list[Job] = []
-        self._finished: Counter[str] = Counter()
-        self._durations: dict[str, Durations] = {}
-        self._published = Published(lambda after, limit: self._on_disk(ledger.page, after, limit))
-        self._changed_at = time.monotonic()
-        self._turning = 0
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._ticking = ticking
+        self._alive_at = time.monotonic()
+        self._disk = disk or ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._tasks: list[asyncio.Task[None]] = []
         self.draining = False
-        self.failure: str | None = None
+        self.paused = False
+        self.ending: str | None = None
+        self._docket = Docket(self.place, twins=reuse is not None, clock=clock)
+        self._dispatcher = Dispatcher(
+            docket=self._docket,
+            pool=pool,
+            place=self.place,
+            tools=tools,
+            experience=self._experience,
+            policy=self._policy,
+            walltime=walltime,
+            course_of=course_of,
+            clock=clock,
+            may_dispatch=lambda: not (self.failure or self.paused or self.ending),
+            broken=self._broken,
+        )
+        self._journal = Journal(
+            ledger=ledger,
+            disk=self._disk,
+            docket=self._docket,
+            place=self.place,
+            experience=self._experience,
+            reuse=reuse,
+            clock=clock,
+            turned=self._dispatcher.dispatch,
+            fail=fail,
+        )
 
     # ---- life
 
     async def start(self) -> None:
         """Takes up what is open in the ledger and begins to turn. The pool has been started."""
-        self._published.last_seq = await self._on_disk(self._ledger.last)
-        for accepted in await self._on_disk(self._ledger.take_up):
-            self._queue.append(Job(accepted, accepted.epoch, accepted.attempts))
-        self._wake.set()
-        self._task = asyncio.create_task(self._turn_forever(), name="engine")
+        now, journal = self._clock(), self._journal
+        journal.published.last_seq = await journal.on_disk(self._ledger.last)
+        journal.finished.update(await journal.on_disk(self._ledger.counts))
+        jobs = [Job.of(accepted) for accepted in await journal.on_disk(self._ledger.take_up, now, self._course_of)]
+        latest = max(0, journal.published.last_seq - LEARN_FROM)
+        for entry in await journal.on_disk(self._ledger.page, latest, LEARN_FROM):
+            self._experience.before(Outcome.model_validate_json(entry.body))
+        answered = await journal.answers(jobs)
+        for job in jobs:
+            self._docket.open.know(job)
+            self._experience.still_open(job)
+            if job.accepted.cancelled:
+                self._docket.finish(job, Status.CANCELLED, cancelled("it was cancelled"))
+            elif job.name in answered:
+                self._docket.end(job, answered[job.name])
+            elif job.history and isinstance(error := after(job.history, self._policy.bounds), ErrorInfo):
+                self._docket.finish(job, Status.FAILED, error)
+            else:
+                self._docket.open.wait(job)
+        self._docket.woken.set()
+        self._tasks.append(asyncio.create_task(journal.turn_forever(), name="engine"))
+        if self._past is not None:
+            self._tasks.append(asyncio.create_task(self._add_past(self._past), name="past"))
+        if self._ticking:
+            self._tasks.append(asyncio.create_task(self._tick_forever(), name="ticks"))
 
     async def close(self) -> None:
         """Stops turning and closes the ledger. Open Requests stay open in it."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        await self._on_disk(self._ledger.close)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._journal.on_disk(self._ledger.close)
         self._disk.shutdown()
+
+    async def note(self, kind: str, data: Mapping[str, Any]) -> bool:
+        """Journals something that happened to the Director; says whether it is on disk."""
+        return await self._journal.note(kind, data)
+
+    async def tick(self) -> None:
+        """Does what is due by now."""
+        await self._dispatcher.tick()
+        if time.monotonic() - self._alive_at >= ALIVE_S:
+            self._alive_at = time.monotonic()
+            self._docket.news.noted.append(Noted("alive", self._clock(), {}))
+            self._docket.woken.set()
+
+    async def _tick_forever(self) -> None:
+        while not self.failure:
+            await asyncio.sleep(TICK_S)
+            try:
+                await self.tick()
+            except Exception as error:
+                await self._journal.give_up(error)
+
+    def _broken(self, error: Exception) -> None:
+        self._tasks.append(asyncio.create_task(self._journal.give_up(error)))
+
+    async def _add_past(self, past: Callable[[int], Account]) -> None:
+        """A long run has much to tell, and nothing waits for it."""
+        last = self._journal.published.last_seq
+        try:
+            self._experience.add(await asyncio.get_running_loop().run_in_executor(None, past, last))
+        except (LedgerError, ValueError) as error:
+            logger.warning("the account of earlier lives cannot be read, and is left out: %s", error)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the Director cannot go on, if it cannot."""
+        return self._journal.failure
 
     # ---- what the Director's actions call
 
@@ -151,8 +218,10 @@ class Engine:
         Returns:
             One verdict per Request. Those accepted are on disk.
         """
-        if self.draining or self.failure:
+        if self.failure:
             return [Verdict(request.id, self._closed()) for request in requests]
+        if self.draining or self.ending:
+            return await self._known_again(requests)
         verdicts: list[Verdict] = []
         accepted: dict[str, Accepted] = {}
         now = self._clock()
@@ -165,12 +234,21 @@ class Engine:
             verdicts.append(Verdict(request.id))
             accepted.setdefault(request.id, _accepted(checked, now))
         if accepted:
-            incoming = _Incoming(accepted, asyncio.get_running_loop().create_future())
-            self._incoming.append(incoming)
-            self._wake.set()
+            incoming = Incoming(accepted, asyncio.get_running_loop().create_future())
+            self._docket.news.incoming.append(incoming)
+            self._docket.woken.set()
             if not await incoming.journaled:
                 return [Verdict(verdict.id, verdict.problems or self._closed()) for verdict in verdicts]
         return verdicts
+
+    async def _known_again(self, requests: Sequence[Request]) -> list[Verdict]:
+        """Acknowledges Requests that are here already, and refuses the others.
+
+        Whoever sends one again may not have heard the first answer, and must not give it to another Director.
+        """
+        await self._journal.on_record()
+        known = await self._journal.on_disk(self._ledger.known, [request.id for request in requests])
+        return [Verdict(request.id, () if request.id in known else self._closed()) for request in requests]
 
     async def outcomes(self, after: int, limit: int, wait_s: float) -> list[Entry]:
         """Outcomes journaled after a cursor; waits for one, for a while, if there is none.
@@ -180,19 +258,19 @@ class Engine:
             limit: How many at most.
             wait_s: How long to wait, in seconds.
         """
-        return await self._published.after(after, limit, wait_s)
+        return await self._journal.published.after(after, limit, wait_s)
 
     @property
     def last_seq(self) -> int:
         """Cursor of the latest Outcome; 0 before the first."""
-        return self._published.last_seq
+        return self._journal.published.last_seq
 
     def idleness(self) -> Idleness:
         """Whether there is anything left to do."""
-        unread = self._published.last_seq - self._published.fetched_seq
-        waiting = (self._queue, self._running, self._again, self._incoming, self._returned)
-        still_open = self._turning + sum(len(items) for items in waiting)
-        return Idleness(still_open, time.monotonic() - self._changed_at, self.draining, unread)
+        journal, news = self._journal, self._docket.news
+        unread = journal.published.last_seq - journal.published.fetched_seq
+        still_open = journal.in_turn + len(self._docket.open) + len(news.incoming) + len(news.finished)
+        return Idleness(still_open, time.monotonic() - journal.changed_at, self.draining, unread)
 
     def check_all(self, requests: Sequence[Request]) -> None:
         """Checks Requests without accepting any.
@@ -210,176 +288,151 @@ class Engine:
             raise Refused(problems)
 
     async def cancel(self, ids: Sequence[str]) -> dict[str, str]:
-        """Cancels Requests.
+        """Cancels Requests. When this returns, it is on disk that they are.
 
         Returns:
-            For each id: ``cancelled`` (it had not begun), ``stopping`` (it runs, and has been told to stop),
+            For each id: ``cancelled`` (it did not run), ``stopping`` (it runs, and has been told to stop),
             ``finished`` or ``unknown``.
         """
-        wanted = set(ids)
-        answers = dict.fromkeys(wanted, "unknown")
-        # What is queued or running changes at every await, so both are looked at before the first one.
-        for job in [job for job in self._queue if job.accepted.request.id in wanted]:
-            self._queue.remove(job)
-            error = ErrorInfo(type="Cancelled", message="cancelled before it began", hint="Submit it again to run it.")
-            self._returned.append(ended(job, self.place, Status.CANCELLED, error, self._clock()))
-            answers[job.accepted.request.id] = "cancelled"
-        running = [name for name in wanted if name in self._running]
-        answers.update(dict.fromkeys(running, "stopping"))
-        self._wake.set()
-        if running:
-            await asyncio.get_running_loop().run_in_executor(None, self.pool.stop, running)
-        rest = [name for name in wanted if answers[name] == "unknown"]
-        answers.update(dict.fromkeys(await self._on_disk(self._ledger.known, rest), "finished"))
-        return answers
+        now = self._clock()
+        answers = dict.fromkeys(ids, "unknown")
+        running = []
+        for name in answers:
+            job = self._docket.open.get(name)
+            if job is None:
+                continue
+            self._docket.news.changed.append(Changed(name, now, cancel=True))
+            if name in self._dispatcher.in_pool:
+                running.append(job)
+                answers[name] = "stopping"
+            else:
+                self._docket.finish(job, Status.CANCELLED, cancelled("cancelled while it did not run"))
+                answers[name] = "cancelled"
+        await self._dispatcher.stop(running, Stop.CANCEL, self._policy.patience)
+        if any(answer != "unknown" for answer in answers.values()) and not await self._journal.on_record():
+            return dict.fromkeys(answers, "unknown")
+        return answers | await self._finished_of(answers)
+
+    async def prioritize(self, ids: Sequence[str], priority: int) -> dict[str, str]:
+        """Gives Requests another priority: of two that wait, the higher one starts first.
+
+        Returns:
+            For each id: ``changed``, ``finished`` or ``unknown``. When this returns, it is on disk.
+        """
+        now = self._clock()
+        answers = dict.fromkeys(ids, "unknown")
+        for name in answers:
+            job = self._docket.open.get(name)
+            if job is not None:
+                answers[name] = "changed"
+                self._docket.news.changed.append(Changed(name, now, priority=priority))
+                if not self._docket.open.backlog.prioritize(name, priority):
+                    job.priority = priority
+        if any(answer != "unknown" for answer in answers.values()) and not await self._journal.on_record():
+            return dict.fromkeys(answers, "unknown")
+        return answers | await self._finished_of(answers)
+
+    async def pause(self) -> None:
+        """Starts nothing more, and asks what runs to save what it has done and stop, where its Tool can."""
+        if not self.paused:
+            self.paused = True
+            await self._dispatcher.pause_all(self._policy.patience, others=FOREVER)
+            await self.note("paused", {})
+
+    async def unpause(self) -> None:
+        """Goes on after `pause`."""
+        if self.paused:
+            self.paused = False
+            await self.note("unpaused", {})
+            self._dispatcher.dispatch()
+
+    async def drain(self) -> None:
+        """Accepts nothing more; what was accepted is still run."""
+        if not self.draining:
+            self.draining = True
+            await self.note("draining", {})
+
+    async def wind_down(self, reason: str, within_s: float) -> None:
+        """Starts and accepts nothing more, and brings all that runs to stop; `at_rest` says when it has.
+
+        Args:
+            reason: Why, for people.
+            within_s: How long that may take, in s. Tools that save nothing may run on for most of that.
+        """
+        if self.ending is None:
+            self.ending = reason
+            patience = self._policy.patience.within(within_s)
+            await self._dispatcher.pause_all(patience, others=Patience(0.7 * within_s, 0.1 * within_s, 0.2 * within_s))
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing runs, and all that happened is on disk and published."""
+        return not self._dispatcher.in_pool and not self._docket.news and not self._journal.writing
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing runs, and nothing that waits may start before the walltime."""
+        return self.at_rest and self._docket.open.only_held
 
     def counts(self) -> Counts:
         """How many Requests are queued, running and finished."""
-        running = min(len(self._running), self.pool.workers)
-        return Counts(len(self._queue) + len(self._running) - running, running, Counter(self._finished))
+        running = min(len(self._dispatcher.in_pool), self.pool.workers)
+        return Counts(len(self._docket.open) - running, running, Counter(self._journal.finished))
+
+    def begun_before(self) -> int:
+        """How many open Requests have a checkpoint to go on from, by their attempts that have ended."""
+        return sum(
+            any(record.course.saved_amount or record.course.from_amount for record in job.history)
+            for job in self._docket.open.jobs()
+        )
 
     def open_ids(self) -> list[str]:
         """Ids of the Requests that have no Outcome yet."""
-        jobs = [*self._queue, *self._again, *self._running.values()]
-        return [job.accepted.request.id for job in jobs]
+        return [job.name for job in self._docket.open.jobs()]
 
-    def running_ids(self) -> list[str]:
-        """Ids of the Requests that are with the pool."""
-        return list(self._running)
+    def running(self) -> dict[str, int]:
+        """The Requests that are with the pool: the epoch of each one's attempt by its id."""
+        return {job.name: job.epoch for job in self._dispatcher.in_pool}
 
-    def mean_seconds(self) -> float | None:
-        """Mean duration of the latest attempts of all Tools, in seconds, or None before the first."""
-        samples = [seconds for durations in self._durations.values() for seconds in durations.recent]
-        return sum(samples) / len(samples) if samples else None
+    def waiting(self) -> dict[str, int]:
+        """Why open Requests do not run: how many for each reason that there is."""
+        return self._docket.open.waiting(len(self._dispatcher.in_pool) - self.counts().running)
+
+    @property
+    def timing(self) -> Timing:
+        """How long Requests take, by what was learned."""
+        return self._experience.timing
+
+    def eta_s(self) -> float | None:
+        """When all that is open will have ended, by what was learned, in s from now; None: nothing is known."""
+        since = {job.name: began_at for job, began_at in self._dispatcher.running_since()}
+        return self._experience.eta_s(self._docket.open.jobs(), since, self._clock())
+
+    def totals(self, progress: Mapping[str, Course] | None = None) -> Totals:
+        """Where the time went so far, in all lives of the Director.
+
+        Args:
+            progress: How far the attempts are that run, by the ids of their Requests, as far as that is known.
+        """
+        return self._experience.totals(self._clock(), self._dispatcher.running_since(), progress or {})
 
     async def nodes(self) -> list[NodeState]:
         """How the Partition's nodes are."""
         return await asyncio.get_running_loop().run_in_executor(None, self.pool.nodes)
 
-    # ---- the turn
-
-    async def _turn_forever(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            incoming, self._incoming = self._incoming, []
-            try:
-                await self._turn(incoming)
-            except Exception as error:
-                # What is not on disk must not be known outside, so nothing more is accepted, started or published.
-                fenced = isinstance(error, FencedError)
-                if fenced:
-                    self.failure = str(error)
-                else:
-                    logger.exception("the Director cannot go on")
-                    self.failure = f"the Director cannot go on: {type(error).__name__}: {error}"
-                await self._published.close()
-                if self._fail is not None:
-                    self._fail(self.failure, fenced)
-                return
-            finally:
-                _settle(incoming + (self._incoming if self.failure else []), journaled=False)
-
-    async def _turn(self, incoming: list[_Incoming]) -> None:
-        started, self._started = self._started, []
-        finished, self._returned = self._returned, []
-        again, self._again = self._again, []
-        if incoming or started or finished:
-            accepted: dict[str, Accepted] = {}
-            for item in incoming:
-                accepted = item.accepted | accepted
-            self._changed_at = time.monotonic() if incoming else self._changed_at
-            self._turning = len(incoming) + len(finished)
-            turned = await self._on_disk(self._ledger.turn, list(accepted.values()), started, finished)
-            self._queue.extend(Job(item) for name, item in accepted.items() if name in turned.accepted)
-            _settle(incoming, journaled=True)
-            if turned.finished:
-                await self._publish(turned.finished, finished)
-        # Only now, so that two attempts of a Request are never both unknown to the ledger; see `Ledger.take_up`.
-        self._turning = 0
-        self._queue.extendleft(reversed(again))
-        self._dispatch()
-
-    def _dispatch(self) -> None:
-        """Hands over what may start. It does not wait for the disk: a slow one delays answers, not workers."""
-        budget = free_tasks(self.pool.workers, self._in_flight)
-        for pack in take_packs(self._queue, self._durations, workers=self.pool.workers, budget=budget):
-            self._hand_over(pack)
-        if self._started:  # journaled with what comes next, or soon if nothing does
-            asyncio.get_running_loop().call_later(JOURNAL_STARTS_S, self._wake.set)
-
-    def _hand_over(self, pack: list[Job]) -> None:
-        self._in_flight += 1
-        now = self._clock()
-        for job in pack:
-            job.epoch += 1
-            job.attempts += 1
-            job.started_at = now
-            self._running[job.accepted.request.id] = job
-            self._started.append(Started(job.accepted.request.id, job.epoch, now))
-        loop = asyncio.get_running_loop()
-        future = self.pool.submit([job.attempt() for job in pack])
-        future.add_done_callback(lambda done: _call_soon(loop, lambda: self._came_back(pack, done)))
-
-    def _came_back(self, pack: list[Job], done: Future[list[AttemptResult]]) -> None:
-        self._in_flight -= 1
-        jobs = {job.accepted.request.id: job for job in pack}
-        for name in jobs:
-            self._running.pop(name, None)
-        error = done.exception()
-        if error is None:
-            for result in done.result():
-                job = jobs[result.id]
-                self._durations.setdefault(job.accepted.request.tool, Durations()).add(result.seconds)
-                self._returned.append(Finished(outcome_of(job, self.place, result), result.epoch))
-        else:
-            for job in pack:
-                self._lost(job, error)
-        if not self.failure:
-            self._dispatch()
-        self._wake.set()
-
-    def _lost(self, job: Job, error: BaseException) -> None:
-        if isinstance(error, LostError):
-            job.lose(with_node=error.with_node)
-            if job.losses < self._max_attempts and job.node_losses < self._max_node_losses:
-                logger.warning("%s was lost (%s); trying again", job.accepted.request.id, error)
-                self._again.append(job)
-                return
-            hint = f"It was tried {job.attempts} times. If others run well, it ends its worker: look at its memory use."
-        else:
-            hint = "See the Director's logs in the run folder."
-        info = ErrorInfo(type=type(error).__name__.removesuffix("Error"), message=str(error), hint=hint)
-        self._returned.append(ended(job, self.place, Status.FAILED, info, self._clock()))
-
-    async def _publish(self, entries: list[Entry], finished: list[Finished]) -> None:
-        statuses = {item.outcome.id: item.outcome.status for item in finished}
-        for entry in entries:
-            self._finished[statuses[entry.id].value] += 1
-        self._changed_at = time.monotonic()
-        await self._published.add(entries)
-
-    # ---- small things
+    async def _finished_of(self, answers: Mapping[str, str]) -> dict[str, str]:
+        """Tells those that are finished from those that were never accepted."""
+        unknown = [name for name, answer in answers.items() if answer == "unknown"]
+        known = await self._journal.on_disk(self._ledger.known, unknown) if unknown else set()
+        # One that was accepted just now is neither.
+        return {name: "finished" for name in known if name not in self._docket.open}
 
     def _closed(self) -> tuple[Problem, ...]:
-        why = self.failure or "this Director is draining"
+        why = self.failure or (
+            f"this Director is ending: {self.ending}" if self.ending else "this Director is draining"
+        )
         return (Problem("director", why, "Send the request to another Director or a new run"),)
-
-    async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._disk, functools.partial(work, *arguments))
-
-
-def _settle(incoming: list[_Incoming], *, journaled: bool) -> None:
-    for item in incoming:
-        if not item.journaled.done():  # its caller may be gone
-            item.journaled.set_result(journaled)
 
 
 def _accepted(checked: Checked, at: datetime) -> Accepted:
     return Accepted(checked.request, checked.key, checked.tool.version, at)
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    # A result that comes back while the Director ends has nowhere to go; its Request stays open in the ledger.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(call)

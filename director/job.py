@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
+from director.accounting import usage_of
 from director.attempt import Attempt, AttemptResult
 from director.ledger import Accepted, Finished
-from director.packing import Durations, pack_size
-from simulations.records import ErrorInfo, Outcome, Status
+from director.pool import LostError
+from director.stopping import Stopping
+from simulations.records import AttemptRecord, Course, Ending, ErrorInfo, Outcome, Status, Usage
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,14 @@ class Place:
     Attributes:
         director: Index of the Director.
         hostnames: Nodes of its Partition.
+        workers_per_node: How many workers a node has, on average.
+        units: For each Tool its unit of work.
     """
 
     director: int
     hostnames: tuple[str, ...]
+    workers_per_node: float = 1.0
+    units: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass
@@ -33,105 +39,139 @@ class Job:
     Attributes:
         accepted: The Request, as it was journaled.
         epoch: Epoch of its latest attempt.
-        attempts: How often it was started.
-        losses: How often its worker was lost under it, in this life of the Director.
-        node_losses: How often its whole node was lost under it, likewise.
-        started_at: When its latest attempt was handed to the pool (UTC).
+        priority: Its latest priority.
+        history: Its attempts that have begun and ended.
+        stopping: How its latest attempt is brought to stop, if it is.
     """
 
     accepted: Accepted
     epoch: int = 0
-    attempts: int = 0
-    losses: int = 0
-    node_losses: int = 0
-    started_at: datetime | None = None
+    priority: int = 0
+    history: list[AttemptRecord] = field(default_factory=list)
+    stopping: Stopping | None = None
+
+    @classmethod
+    def of(cls, accepted: Accepted) -> Job:
+        """The job that a Request begins as, or goes on as in a later life of its Director."""
+        begun = [record for record in accepted.history if record.began]
+        return cls(accepted, accepted.epoch, accepted.request.priority, begun)
+
+    @property
+    def name(self) -> str:
+        """The Request's id."""
+        return self.accepted.request.id
 
     @property
     def suspect(self) -> bool:
         """Whether it may end what it runs on."""
-        return self.losses > 0 or self.node_losses > 0
+        return any(record.ended in (Ending.WORKER_LOST, Ending.NODE_LOST) for record in self.history)
 
-    def lose(self, *, with_node: bool) -> None:
-        """Notes that its latest attempt was lost with its worker, or with its whole node."""
-        if with_node:
-            self.node_losses += 1
-        else:
-            self.losses += 1
-
-    def attempt(self) -> Attempt:
+    def attempt(self, pause_at: datetime | None) -> Attempt:
         """Its latest attempt, for a worker."""
         request = self.accepted.request
-        return Attempt(request.id, self.epoch, request.tool, request.inputs, dict(request.files))
+        return Attempt(request.id, self.epoch, request.tool, request.inputs, dict(request.files), pause_at)
+
+    def ran_s(self) -> float:
+        """How long its attempts that have ended ran, in s."""
+        return sum((record.ended_at - record.started_at).total_seconds() for record in self.history)
 
 
-def take_packs(queue: deque[Job], durations: Mapping[str, Durations], *, workers: int, budget: int) -> list[list[Job]]:
-    """Takes from a queue what may start now, in packs of one Tool each.
+def record_of(result: AttemptResult) -> AttemptRecord:
+    """What is kept of an attempt that came back."""
+    said = ([result.error.message] if result.error else []) + list(result.notes)
+    return AttemptRecord(
+        epoch=result.epoch,
+        started_at=result.started_at,
+        ended_at=result.finished_at,
+        ended=result.ending,
+        began=result.began,
+        host=result.host,
+        worker=result.worker,
+        accelerator=result.accelerator,
+        course=result.course,
+        reason="; ".join(said) or None,
+    )
+
+
+def lost_record(
+    job: Job, began_at: datetime | None, node: str | None, at: datetime, error: BaseException, course: Course
+) -> AttemptRecord:
+    """What is kept of an attempt that did not come back.
 
     Args:
-        queue: Jobs, first come first served; those taken are removed.
-        durations: What each Tool's latest attempts took.
-        workers: How many workers there are.
-        budget: How many packs may start.
+        job: Its job.
+        began_at: When a worker had taken it up (UTC); None: none was seen to.
+        node: On which node, likewise.
+        at: Now (UTC).
+        error: What became of it.
+        course: How far it had got, as far as that is known.
     """
-    packs: list[list[Job]] = []
-    while queue and len(packs) < budget:
-        first = queue[0]
-        tool = first.accepted.request.tool
-        known = durations.get(tool)
-        size = pack_size(known.longest_s if known else None, len(queue), workers)
-        pack = [queue.popleft()]
-        # One that was lost with its worker travels alone: it may have been the cause.
-        while len(pack) < size and queue and not first.suspect:
-            job = queue[0]
-            if job.accepted.request.tool != tool or job.suspect:
-                break
-            pack.append(queue.popleft())
-        packs.append(pack)
-    return packs
+    with_node = not isinstance(error, LostError) or error.with_node
+    return AttemptRecord(
+        epoch=job.epoch,
+        started_at=began_at or at,
+        ended_at=at,
+        host=node,
+        ended=Ending.NODE_LOST if with_node else Ending.WORKER_LOST,
+        course=course,
+        reason=str(error) or type(error).__name__,
+    )
 
 
 def ended(job: Job, place: Place, status: Status, error: ErrorInfo, at: datetime) -> Finished:
     """The Outcome of a Request that no worker finished."""
-    request = job.accepted.request
-    outcome = Outcome(
-        id=request.id,
-        key=job.accepted.key,
-        tool=request.tool,
-        tool_version=job.accepted.tool_version,
-        status=status,
-        inputs=request.inputs,
-        error=error,
-        director=place.director,
-        partition=list(place.hostnames),
-        attempts=job.attempts,
-        submitted_at=job.accepted.submitted_at,
-        started_at=job.started_at,
-        finished_at=at,
-    )
-    return Finished(outcome, job.epoch)
+    return Finished(outcome_for(job, place, status, at, error=error, usage=_usage(job, place, at)), job.epoch)
 
 
 def outcome_of(job: Job, place: Place, result: AttemptResult) -> Outcome:
-    """The Outcome that an attempt's result makes."""
-    request = job.accepted.request
-    return Outcome(
-        id=request.id,
-        key=job.accepted.key,
-        tool=request.tool,
-        tool_version=job.accepted.tool_version,
-        status=result.status,
-        inputs=request.inputs,
+    """The Outcome that an attempt's result makes; the attempt is in the job's history already."""
+    return outcome_for(
+        job,
+        place,
+        Status(result.ending.value),
+        result.finished_at,
         result=result.result,
         error=result.error,
-        director=place.director,
-        partition=list(place.hostnames),
         host=result.host,
         worker=result.worker,
         accelerator=result.accelerator,
-        attempts=job.attempts,
-        submitted_at=job.accepted.submitted_at,
-        started_at=result.started_at,
-        finished_at=result.finished_at,
+        usage=_usage(job, place, result.finished_at),
         artifacts=result.artifacts,
         versions=result.versions,
     )
+
+
+def outcome_for(job: Job, place: Place, status: Status, at: datetime, **more: Any) -> Outcome:
+    """The Outcome of a job.
+
+    Args:
+        job: The job.
+        place: Where it was to run.
+        status: How it ended.
+        at: When (UTC).
+        more: Fields of the Outcome that the job does not know.
+    """
+    accepted = job.accepted
+    return Outcome(
+        id=job.name,
+        key=accepted.key,
+        tool=accepted.request.tool,
+        tool_version=accepted.tool_version,
+        status=status,
+        inputs=accepted.request.inputs,
+        director=place.director,
+        partition=list(place.hostnames),
+        attempts=len(job.history),
+        history=list(job.history),
+        submitted_at=accepted.submitted_at,
+        started_at=job.history[0].started_at if job.history else None,
+        finished_at=at,
+        **more,
+    )
+
+
+def _usage(job: Job, place: Place, at: datetime) -> Usage | None:
+    if not job.history:
+        return None
+    unit = place.units.get(job.accepted.request.tool, "")
+    return usage_of(job.history, job.accepted.submitted_at, at, place.workers_per_node, unit)

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from director.backlog import Backlog
+from director.job import Job
 
 PACK_S = 0.05
 MAX_PACK = 64
@@ -59,3 +63,44 @@ def pack_size(longest_s: float | None, queued: int, workers: int) -> int:
 def free_tasks(workers: int, in_flight: int) -> int:
     """How many more tasks to hand to the pool: one runs on each worker, one waits beside it."""
     return max(0, workers * TASKS_PER_WORKER - in_flight)
+
+
+def take_packs(
+    backlog: Backlog,
+    durations: Mapping[str, Durations],
+    *,
+    workers: int,
+    budget: int,
+    may_start: Callable[[Job], bool] = lambda job: True,
+) -> tuple[list[list[Job]], list[Job]]:
+    """Takes from the backlog what may start now, in packs of one Tool each.
+
+    Args:
+        backlog: Jobs; those taken are removed.
+        durations: What each Tool's latest attempts took.
+        workers: How many workers there are.
+        budget: How many packs may start.
+        may_start: Whether there is time enough for a job.
+
+    Returns:
+        The packs, and the jobs that were taken out because they may not start.
+    """
+    packs: list[list[Job]] = []
+    held: list[Job] = []
+    while len(packs) < budget and (first := backlog.first()) is not None:
+        backlog.take(first.name)
+        if not may_start(first):
+            held.append(first)
+            continue
+        tool = first.accepted.request.tool
+        known = durations.get(tool)
+        size = pack_size(known.longest_s if known else None, len(backlog) + 1, workers)
+        pack = [first]
+        # One that was lost with its worker travels alone: it may have been the cause.
+        while len(pack) < size and not first.suspect and (job := backlog.first()) is not None:
+            if job.accepted.request.tool != tool or job.suspect or not may_start(job):
+                break
+            backlog.take(job.name)
+            pack.append(job)
+        packs.append(pack)
+    return packs, held

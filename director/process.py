@@ -14,16 +14,15 @@ import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from director.carving import carved, granted, launcher_of, settled, shares_of
+from director.ending import CannotRunError, Ending, HeldByAnotherError, watch_lifeline
 from director.launch import run_folder_of
 from director.lease import HeldError, Holder, Lease, LeaseError
-from director.ledger import MemoryLedger, SqliteLedger
-from director.lingering import reason_to_end
+from director.ledger import Ledger, MemoryLedger, open_claimed
 from director.plan import record_of
 from director.runfolder import RunFolder
 from director.siblings import Siblings
@@ -36,72 +35,22 @@ from partitions.carve import Partition
 from partitions.guard import MARK_VARIABLE, Guard, end_marked
 from partitions.lean import lean_parsl
 from partitions.surroundings import Surroundings, ThisProcess
-from simulations.tool import find_tools
 
 if TYPE_CHECKING:
-    from director.engine import Engine
     from director.parsl_pool import ParslPool
 
 logger = logging.getLogger(__name__)
 
-END_WITHIN_S = 3.0
-PARENT_POLL_S = 0.25
-LINGER_LOOK_S = 0.5
+# A Tool looks about once a second whether it is to stop.
+SOON_S = 1.5
+# Schedulers kill 10 s (PBS) to 30 s (Slurm) after SIGTERM. SIGUSR1 is what users have them send early.
+SIGNALS = {signal.SIGTERM: 5.0, signal.SIGINT: 5.0, signal.SIGUSR1: 20.0}
+# How long a Director tries to take leave of its exchange; of one that its client held, and that is gone with it.
+LEAVE_S, LEAVE_OWN_S = 3.0, 1.0
 # File systems of clusters have been seen to pause for this long.
 LEASE_S = 30.0
 LEASE_PATIENCE_S = 300.0
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID")
-
-
-def watch_lifeline(end: Callable[[], None], *, stdin: int = 0) -> None:
-    """Calls ``end`` once when standard input closes or the parent is another than before, and returns at once."""
-    parent = os.getppid()
-    gone = threading.Event()
-
-    def read() -> None:
-        while os.read(stdin, 4096):
-            continue
-        gone.set()
-
-    def wait() -> None:
-        while not gone.wait(PARENT_POLL_S) and os.getppid() == parent:
-            continue
-        end()
-
-    threading.Thread(target=read, name="lifeline", daemon=True).start()
-    threading.Thread(target=wait, name="parent", daemon=True).start()
-
-
-class CannotRunError(RuntimeError):
-    """The Director cannot run anything on its Partition. The message says why."""
-
-
-class HeldByAnotherError(CannotRunError):
-    """Another Director lives for this ledger. The message says which."""
-
-
-class Ending:
-    """The one way in which a Director comes to its end: asked once, and then done within a few seconds."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.reason = "closed by its client"
-        self.failed = False
-        self.taken_over = False
-        self._loop = asyncio.get_running_loop()
-
-    def ask(self, reason: str, *, failed: bool = False, taken_over: bool = False) -> None:
-        """Asks for the end, because the Director cannot go on or because it need not. Safe from any thread."""
-        self.taken_over = self.taken_over or taken_over
-        timer = threading.Timer(END_WITHIN_S, os._exit, [1])  # the guard then ends what is left
-        timer.daemon = True
-        timer.start()
-        self._loop.call_soon_threadsafe(self._set, reason, failed)
-
-    def _set(self, reason: str, failed: bool) -> None:
-        if not self.asked.is_set():
-            self.reason, self.failed = reason, failed
-            self.asked.set()
 
 
 async def direct(spec: DirectorSpec) -> dict[str, Any]:
@@ -114,27 +63,28 @@ async def direct(spec: DirectorSpec) -> dict[str, Any]:
         Exception: Whatever kept it from starting, or from going on.
     """
     ending = Ending()
-    watch_lifeline(lambda: ending.ask("its client is gone"))
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, ending.ask, f"signal {name.name}")
+    watch_lifeline(lambda reason: ending.ask_softly(reason, SOON_S))
+    for name, within_s in SIGNALS.items():
+        asyncio.get_running_loop().add_signal_handler(name, ending.ask_softly, f"signal {name.name}", within_s)
     folder = RunFolder(run_folder_of(spec, os.environ))
     around = ThisProcess()
     lease = await asyncio.to_thread(_leased, spec, folder, around)
     try:
         # The ledger refuses whoever was taken over from, so a file system that pauses need not end a Director.
         lease.keep(lambda reason: ending.ask(reason, failed=True, taken_over=True), patience_s=LEASE_PATIENCE_S)
-        return await _direct(spec, folder, around, ending, lease.life)
+        return await _direct(spec, folder, around, ending, lease)
     finally:
         await asyncio.to_thread(lease.release)
 
 
 async def _direct(
-    spec: DirectorSpec, folder: RunFolder, around: Surroundings, ending: Ending, life: int
+    spec: DirectorSpec, folder: RunFolder, around: Surroundings, ending: Ending, lease: Lease
 ) -> dict[str, Any]:
     """Runs a Director that holds its lease."""
     allocation, partition = await asyncio.to_thread(_take_place, spec, folder, around)
     logger.info("Director %d of run %s owns %s", spec.index, spec.run_id, ", ".join(partition.hostnames))
     asked = asyncio.create_task(ending.asked.wait(), name="ending")
+    starting = asyncio.create_task(_end_while_starting(ending), name="starting")
     # Imports take most of the start-up, so they stand in the order in which they are needed: the interchange starts
     # while Parsl is imported, and the workers while Academy is.
     interchange = WarmInterchange(folder.director(spec.index))
@@ -155,17 +105,31 @@ async def _direct(
         mark=around.environment[MARK_VARIABLE],
     )
     logger.info("workers are started by %s and reach this Director at %s", launcher.name, place.address)
-    pool = ParslPool(place, spec.pool, interchange=interchange, fail=lambda reason: ending.ask(reason, failed=True))
+    pool = ParslPool(
+        place,
+        spec.pool,
+        interchange=interchange,
+        fail=lambda reason: ending.ask(reason, failed=True),
+        warned=lambda number, word: ending.ask_softly(word, SIGNALS[number]),
+    )
     try:
+        summary: dict[str, Any] = {}
         await _until(asyncio.create_task(asyncio.to_thread(pool.start), name="pool-start"), beside=asked)
+        starting.cancel()
         if not ending.asked.is_set():
             logger.info("worker pools are starting")
-            await _run(spec, partition, pool, folder, ending, asked, life)
+            summary = await _run(spec, allocation, partition, pool, folder, ending, asked, lease)
     finally:
         await asyncio.to_thread(pool.close)
     if ending.failed:
         raise CannotRunError(ending.reason)
-    return {"director": spec.index, "reason": ending.reason}
+    return {"director": spec.index, "reason": ending.reason, **summary}
+
+
+async def _end_while_starting(ending: Ending) -> None:
+    """There is nothing to save yet."""
+    await ending.softly.wait()
+    ending.ask(ending.reason)
 
 
 def _leased(spec: DirectorSpec, folder: RunFolder, around: Surroundings) -> Lease:
@@ -174,14 +138,13 @@ def _leased(spec: DirectorSpec, folder: RunFolder, around: Surroundings) -> Leas
     Raises:
         CannotRunError: If another one lives, or that cannot be found out.
     """
-    job_id = next((around.environment[name] for name in JOB_VARIABLES if name in around.environment), None)
     holder = Holder(
         run_id=spec.run_id,
         director=spec.index,
         launch_id=str(spec.launch),
         host=socket.gethostname(),
         pid=os.getpid(),
-        job_id=job_id,
+        job_id=_job_id(around.environment),
         since=datetime.now(UTC),
     )
     try:
@@ -190,6 +153,10 @@ def _leased(spec: DirectorSpec, folder: RunFolder, around: Surroundings) -> Leas
         raise HeldByAnotherError(str(error)) from None
     except LeaseError as error:
         raise CannotRunError(str(error)) from None
+
+
+def _job_id(environment: Mapping[str, str]) -> str | None:
+    return next((environment[name] for name in JOB_VARIABLES if name in environment), None)
 
 
 def _take_place(spec: DirectorSpec, folder: RunFolder, around: Surroundings) -> tuple[Allocation, Partition]:
@@ -223,65 +190,52 @@ def _address(allocation: Allocation, partition: Partition) -> str:
 
 async def _run(
     spec: DirectorSpec,
+    allocation: Allocation,
     partition: Partition,
     pool: ParslPool,
     folder: RunFolder,
     ending: Ending,
     asked: asyncio.Task[Any],
-    life: int,
-) -> None:
-    """Runs Requests and answers on the exchange until asked to end."""
+    lease: Lease,
+) -> dict[str, Any]:
+    """Runs Requests and answers on the exchange until asked to end; returns what there is to say in the end."""
+    from director import service
     from director.agent import DirectorAgent
-    from director.engine import Engine
     from director.serving import Serving
 
-    ledger = MemoryLedger() if spec.memory_ledger else SqliteLedger(folder.ledger(spec.index))
-    ledger.claim(life)
-    engine = Engine(
-        index=spec.index,
-        partition=partition,
-        tools=find_tools(),
-        ledger=ledger,
-        pool=pool,
-        max_attempts=spec.pool.max_attempts,
-        max_node_losses=spec.pool.max_node_losses,
-        fail=lambda reason, fenced: ending.ask(reason, failed=True, taken_over=fenced),
-    )
+    ledger: Ledger = MemoryLedger()
+    if spec.memory_ledger:
+        ledger.claim(lease.life)
+    else:
+        ledger = open_claimed(folder.ledger(spec.index), lease.life)
+    walltime = service.walltime_of(spec.walltime, allocation.deadline, datetime.now(UTC))
+    engine = service.make_engine(spec, partition, pool, ledger, folder, walltime, ending, lease.life)
     await engine.start()
-    serving = Serving(
-        spec, DirectorAgent, lambda: DirectorAgent(engine, folder, lambda: ending.ask("closed by its client"))
-    )
-    tasks = [asyncio.create_task(serving.forever(), name="serve")]
+    serving = Serving(spec, DirectorAgent, lambda: DirectorAgent(engine, folder, ending.ask_softly))
+    tasks = [
+        asyncio.create_task(serving.forever(), name="serve"),
+        asyncio.create_task(service.wind_down_when_asked(engine, ending), name="wind-down"),
+    ]
     try:
-        await _begin_with(spec, engine)
+        await engine.note("began", service.began(partition, pool, socket.gethostname(), _job_id(os.environ)))
+        await service.begin_with(spec, engine)
+        if walltime is not None:
+            logger.info("what runs is asked to stop at %s, %g s before the end", walltime.stop_at, walltime.reserve_s)
+            tasks.append(asyncio.create_task(service.keep_walltime(engine, ending, walltime), name="walltime"))
         if spec.linger_s is not None:
             others = set(range(shares_of(spec.shares).directors)) - {spec.index}
             siblings = Siblings(folder, others)
-            tasks.append(asyncio.create_task(_linger(spec.linger_s, engine, siblings, ending), name="linger"))
+            tasks.append(asyncio.create_task(service.linger(spec.linger_s, engine, siblings, ending), name="linger"))
         await _until(tasks[0], beside=asked)
+        return await service.sum_up(engine, ending)
     finally:
         if ending.taken_over:
             serving.leave()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Whoever takes leave of an exchange that is gone could wait for a long time.
+        await asyncio.wait(tasks, timeout=LEAVE_OWN_S if spec.linger_s is None else LEAVE_S)
         await engine.close()
-
-
-async def _begin_with(spec: DirectorSpec, engine: Engine) -> None:
-    """Accepts the Requests that came with the spec. Those that it has had in an earlier life are left as they are."""
-    for verdict in await engine.submit(spec.requests) if spec.requests else ():
-        if verdict.problems:  # its client has checked it: the Tools here must be others
-            raise CannotRunError(f"request {verdict.id} was refused: {'; '.join(map(str, verdict.problems))}")
-
-
-async def _linger(linger_s: float, engine: Engine, siblings: Siblings, ending: Ending) -> None:
-    """Ends the Director when it has had nothing to do for long enough."""
-    while True:
-        await asyncio.sleep(LINGER_LOOK_S)
-        reason = reason_to_end(engine.idleness(), linger_s)
-        if reason and (engine.draining or not await asyncio.to_thread(siblings.busy)):
-            ending.ask(reason)
 
 
 async def _until(wanted: asyncio.Task[Any], *, beside: asyncio.Task[Any]) -> None:
@@ -312,7 +266,8 @@ def main() -> None:
     os.umask(0o077)
     guard = Guard(os.environ)
     try:
-        summary = asyncio.run(direct(spec)) | {"ok": True}
+        # Never closed: what waits in the loop for something that is gone ends with this process.
+        summary = asyncio.Runner().run(direct(spec)) | {"ok": True}
     except CannotRunError as error:
         logger.error("Director %d ended: %s", spec.index, error)
         summary = {"director": spec.index, "ok": False, "error": str(error)}

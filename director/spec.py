@@ -6,7 +6,16 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_serializer
+from pydantic import (
+    AwareDatetime,
+    Base64Bytes,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_serializer,
+)
 
 from simulations.records import Request, StagedFile
 
@@ -94,8 +103,8 @@ class PoolSpec(_Frozen):
         address: Address of the lead node that the other nodes reach; None: found out from the route to them.
         startup_timeout_s: How long a node's workers may take to start, in s.
         node_wait_s: How long Requests wait when all nodes of a Partition are lost, in s, before they fail.
-        max_attempts: How often a Request is started, at most, when workers are lost under it.
-        max_node_losses: How often it may lose its whole node, which is not held against it otherwise.
+        max_attempts: How often a worker may die under a Request: it is then taken for the cause, and fails.
+        max_node_losses: How often it may lose its whole node, or its Director, which is not held against it otherwise.
     """
 
     workers_per_node: int | None = Field(default=None, ge=1, le=1024)
@@ -109,8 +118,33 @@ class PoolSpec(_Frozen):
     address: str | None = Field(default=None, min_length=1, max_length=255)
     startup_timeout_s: float = Field(default=120.0, gt=0, le=3600)
     node_wait_s: float = Field(default=600.0, ge=0, le=1_000_000)
-    max_attempts: int = Field(default=5, ge=1, le=100)
+    max_attempts: int = Field(default=3, ge=1, le=100)
     max_node_losses: int = Field(default=20, ge=1, le=1000)
+
+
+class WalltimeSpec(_Frozen):
+    """When a Director must have ended.
+
+    Attributes:
+        deadline: When (UTC); None: when the scheduler ends the job. The earlier of the two counts.
+        reserve_s: How long before that all that runs is asked to save what it has done, in s; None: a tenth of the time
+            that is left when the Director starts, from 10 to 60 s.
+    """
+
+    deadline: AwareDatetime | None = None
+    reserve_s: float | None = Field(default=None, gt=0, le=86_400)
+
+
+class ReuseSpec(_Frozen):
+    """Whether Outcomes of equal Requests are used again.
+
+    Attributes:
+        enabled: Whether they are.
+        stores: Run folders, on the machine that the Director runs on, in which they are looked for beside its own.
+    """
+
+    enabled: bool = True
+    stores: tuple[str, ...] = ()
 
 
 class CarriedFile(_Frozen):
@@ -142,6 +176,8 @@ class DirectorSpec(_Frozen):
         pool: How it runs its workers.
         memory_ledger: Keep the ledger in memory only. Nothing survives then: for benchmarks.
         linger_s: How long it stays when it has nothing left to run, in s; None: until its client closes it.
+        walltime: When it must have ended.
+        reuse: Whether Outcomes of equal Requests are used again.
         requests: Requests that it begins with; it knows those again that it has had before.
         files: Files that these name.
     """
@@ -158,5 +194,7 @@ class DirectorSpec(_Frozen):
     pool: PoolSpec = PoolSpec()
     memory_ledger: bool = False
     linger_s: float | None = Field(default=None, ge=0, le=1_000_000)
+    walltime: WalltimeSpec = WalltimeSpec()
+    reuse: ReuseSpec = ReuseSpec()
     requests: tuple[Request, ...] = ()
     files: tuple[CarriedFile, ...] = ()

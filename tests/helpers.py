@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from director.attempt import Attempt, AttemptResult
-from director.pool import LostError, NodeState
+from director.pool import How, LostError, NodeState
 from partitions.carve import Partition, carve, even
 from partitions.local import local_allocation
-from simulations.records import Request, Status
+from simulations.records import Ending, Request
 from simulations.tool import AnyTool
-from simulations.workspace import Resources, Workspace
+from simulations.workspace import Resources, Stop, Workspace
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -41,13 +41,13 @@ def workspace(tmp_path: Path, **inputs: Path) -> Workspace:
     )
 
 
-def attempt_result(attempt: Attempt, status: Status = Status.OK) -> AttemptResult:
+def attempt_result(attempt: Attempt, ending: Ending = Ending.OK) -> AttemptResult:
     """How a worker reports an attempt that took no time."""
     return AttemptResult(
         id=attempt.id,
         epoch=attempt.epoch,
-        status=status,
-        result={"slept_s": 0.0} if status is Status.OK else None,
+        ending=ending,
+        result={"slept_s": 0.0} if ending is Ending.OK else None,
         error=None,
         host="local-0",
         worker="local-0/0",
@@ -65,7 +65,7 @@ class HandPool:
 
     workers: int = 2
     submitted: list[tuple[list[Attempt], Future[list[AttemptResult]]]] = field(default_factory=list)
-    stopped: list[str] = field(default_factory=list)
+    stopped: list[tuple[str, int, Stop, How]] = field(default_factory=list)
     hopeless: str | None = None
 
     def start(self) -> None:
@@ -77,9 +77,14 @@ class HandPool:
         self.submitted.append((attempts, future))
         return future
 
-    def stop(self, ids: Sequence[str]) -> None:
+    def stop(self, attempts: Mapping[str, int], why: Stop, how: How) -> None:
         """Notes what was asked to stop."""
-        self.stopped += ids
+        self.stopped += [(name, epoch, why, how) for name, epoch in attempts.items()]
+
+    def begun(self) -> dict[str, str]:
+        """All that was submitted and has not ended."""
+        left = [attempts[0] for attempts, future in self.submitted if not future.done()]
+        return {f"{attempt.id}.{attempt.epoch}": "local-0" for attempt in left}
 
     def nodes(self) -> list[NodeState]:
         """One node that is up."""

@@ -5,9 +5,13 @@ import threading
 import pytest
 
 from director.engine import Engine
-from director.ledger import MemoryLedger, SqliteLedger
+from director.failures import Bounds
+from director.ledger import LedgerError, MemoryLedger, SqliteLedger
+from director.news import Policy
+from director.pool import How
 from simulations.mock_md import TOOL
 from simulations.records import Outcome, Request
+from simulations.workspace import Stop
 from tests.helpers import NOON, HandPool, mock_request, partition, tools_of
 
 
@@ -94,11 +98,11 @@ async def test_a_slow_disk_delays_answers_and_not_workers():
             self.stalled, self.go_on = threading.Event(), threading.Event()
             self.go_on.set()
 
-        def turn(self, accepted=(), started=(), finished=()):
+        def turn(self, *news):
             if not self.go_on.is_set():
                 self.stalled.set()
                 self.go_on.wait(10)
-            return super().turn(accepted, started, finished)
+            return super().turn(*news)
 
     ledger = SlowDisk()
     async with running(HandPool(workers=1), ledger) as (engine, pool):
@@ -122,7 +126,7 @@ async def test_a_lost_request_is_not_started_again_before_its_first_start_is_jou
         await tasks(pool, 1)
         pool.lose()
         await tasks(pool, 2)
-        assert ledger._attempts["a"] >= 1
+        assert ("started", "a") in [(event.kind, event.id) for event in ledger.events(0, 100)]
 
 
 async def test_an_attempt_is_journaled_soon_also_when_nothing_else_happens():
@@ -131,7 +135,7 @@ async def test_an_attempt_is_journaled_soon_also_when_nothing_else_happens():
         await engine.submit([mock_request("a")])
         await tasks(pool, 1)
         async with asyncio.timeout(5):
-            while not ledger._attempts["a"]:
+            while "started" not in [event.kind for event in ledger.events(0, 100)]:
                 await asyncio.sleep(0.01)
 
 
@@ -156,19 +160,20 @@ async def test_a_lost_worker_costs_an_attempt_and_not_the_request():
 
 
 async def test_losses_are_bounded_and_the_reason_is_given():
-    async with running(max_attempts=3) as (engine, pool):
+    async with running() as (engine, pool):
         await engine.submit([mock_request("a")])
         for attempt in range(1, 4):
             await tasks(pool, attempt)
             pool.lose()
         (outcome,) = await outcomes(engine)
         assert (outcome.status, outcome.attempts) == ("failed", 3)
-        assert outcome.error.type == "Lost"
-        assert "tried 3 times" in outcome.error.hint
+        assert outcome.error.type == "Quarantined"
+        assert "died under it 3 times" in outcome.error.message
+        assert [record.ended for record in outcome.history] == ["worker_lost"] * 3
 
 
 async def test_the_loss_of_a_node_is_not_held_against_a_request_but_bounded():
-    async with running(max_attempts=1, max_node_losses=3) as (engine, pool):
+    async with running(policy=Policy(Bounds(worker_losses=1, node_losses=3))) as (engine, pool):
         await engine.submit([mock_request("a")])
         for count in (1, 2, 3):
             await tasks(pool, count)
@@ -237,7 +242,7 @@ async def test_a_queued_request_is_cancelled_at_once_and_a_running_one_is_told_t
         await tasks(pool, 2)
         answers = await engine.cancel(["a", "c", "ghost"])
         assert answers == {"a": "stopping", "c": "cancelled", "ghost": "unknown"}
-        assert pool.stopped == ["a"]
+        assert pool.stopped == [("a", 1, Stop.CANCEL, How.ASK)]
         (outcome,) = await outcomes(engine)
         assert (outcome.id, outcome.status, outcome.started_at) == ("c", "cancelled", None)
         pool.finish(0)
@@ -248,7 +253,7 @@ async def test_a_queued_request_is_cancelled_at_once_and_a_running_one_is_told_t
 async def test_a_draining_director_accepts_nothing_and_finishes_what_it_has():
     async with running() as (engine, pool):
         await engine.submit([mock_request("a")])
-        engine.draining = True
+        await engine.drain()
         (verdict,) = await engine.submit([mock_request("b")])
         assert "draining" in verdict.problems[0].message
         await tasks(pool, 1)
@@ -271,10 +276,10 @@ async def test_what_was_open_is_taken_up_again(tmp_path):
 
 async def test_when_the_ledger_cannot_be_written_nothing_is_acknowledged_or_published(tmp_path):
     class FullDisk(MemoryLedger):
-        def turn(self, accepted=(), started=(), finished=()):
+        def turn(self, accepted=(), started=(), interrupted=(), changed=(), finished=(), noted=()):
             if finished:
-                raise OSError(28, "No space left on device")
-            return super().turn(accepted, started, finished)
+                raise LedgerError("the disk is full")
+            return super().turn(accepted, started, interrupted, changed, finished, noted)
 
     async with running(ledger=FullDisk()) as (engine, pool):
         await engine.submit([mock_request("a")])
@@ -283,10 +288,10 @@ async def test_when_the_ledger_cannot_be_written_nothing_is_acknowledged_or_publ
         async with asyncio.timeout(5):
             while not engine.failure:
                 await asyncio.sleep(0.001)
-        assert "No space left on device" in engine.failure
+        assert "the disk is full" in engine.failure
         assert await engine.outcomes(0, 10, 0.01) == []
         (verdict,) = await engine.submit([mock_request("b")])
-        assert "No space left" in verdict.problems[0].message
+        assert "the disk is full" in verdict.problems[0].message
 
 
 async def test_waiting_for_outcomes_ends_when_one_comes():
