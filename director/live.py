@@ -9,9 +9,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -21,6 +20,7 @@ from rich.text import Text
 
 from director.report.terminal import outcome_table, speed
 from director.report.values import MISSING, clean, compress_hosts
+from director.view import FleetView, PartitionState, PartitionView, total_view
 
 __all__ = [
     "FleetView",
@@ -29,68 +29,24 @@ __all__ = [
     "PartitionView",
     "compress_hosts",
     "outcome_table",
+    "percent",
     "plain_line",
     "render",
 ]
 
-PartitionState = Literal["starting", "up", "draining", "lost", "closed"]
-
 MAX_LINES = 16
 PLAIN_PERIOD_S = 5.0
+LEAST_LOST_S = 0.5
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 STATE_STYLE: dict[PartitionState, str] = {
     "starting": "yellow",
     "up": "green",
     "draining": "cyan",
+    "paused": "magenta",
+    "ending": "cyan",
     "lost": "bold red",
     "closed": "dim",
 }
-
-
-@dataclass(frozen=True)
-class PartitionView:
-    """One Partition as it is now.
-
-    Attributes:
-        index: Index of its Director.
-        hosts: Hostnames of its nodes.
-        state: What its Director does.
-        workers_up: How many workers answer.
-        workers: How many there are meant to be.
-        queued: Requests that wait.
-        running: Requests that run.
-        done: Requests that ended, however they ended.
-        failed: How many of those did not end ok.
-        ns_per_day: Throughput in ns/day, if anything was simulated.
-        eta_s: Estimated time to the end of its queue in s, if it can be told.
-    """
-
-    index: int
-    hosts: tuple[str, ...]
-    state: PartitionState
-    workers_up: int
-    workers: int
-    queued: int
-    running: int
-    done: int
-    failed: int
-    ns_per_day: float | None = None
-    eta_s: float | None = None
-
-
-@dataclass(frozen=True)
-class FleetView:
-    """All Partitions of a run as they are now.
-
-    Attributes:
-        partitions: One a Director.
-        total: How many Requests the run has.
-        elapsed_s: Time since the run began, in s.
-    """
-
-    partitions: tuple[PartitionView, ...]
-    total: int
-    elapsed_s: float
 
 
 def short_duration(seconds: float | None) -> str:
@@ -108,7 +64,9 @@ def short_duration(seconds: float | None) -> str:
 
 
 def render(status: FleetView, now_s: float) -> RenderableType:
-    """The run on one screen: a line for each Partition, then the totals. Fits 80 columns without wrapping.
+    """The run on one screen: a line for each Partition, then the totals, then what else to know. Fits 80 columns.
+
+    How busy the workers were stands there once that is known.
 
     Args:
         status: What to show.
@@ -116,49 +74,48 @@ def render(status: FleetView, now_s: float) -> RenderableType:
     """
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, expand=True, header_style="dim")
     table.add_column("", no_wrap=True, min_width=3)
-    table.add_column("nodes", no_wrap=True, ratio=3, min_width=8)
+    table.add_column("nodes", no_wrap=True, ratio=1, min_width=8)
     table.add_column("workers", no_wrap=True, justify="right", min_width=7)
-    table.add_column("progress", no_wrap=True, ratio=4, min_width=8)
-    for name, width in (("run", 4), ("queue", 6), ("done", 6), ("fail", 5), ("ns/day", 6), ("ETA", 6)):
+    table.add_column("progress", no_wrap=True, ratio=1, min_width=8)
+    everything = total_view(status)
+    # How busy they were is known of all Partitions or of none, but for those that do not answer.
+    busy = everything.utilization is not None
+    columns = {"run": 4, "queue": 6, "done": 6, "fail": 5, **({"util": 4} if busy else {}), "ns/day": 6, "ETA": 6}
+    for name, width in columns.items():
         table.add_column(name, no_wrap=True, justify="right", min_width=width)
     for part in status.partitions[:MAX_LINES]:
-        table.add_row(Text(f"D{part.index}"), Text(clean(compress_hosts(part.hosts))), *_cells(part))
+        table.add_row(Text(f"D{part.index}"), Text(clean(compress_hosts(part.hosts))), *_cells(part, busy))
     hidden = len(status.partitions) - MAX_LINES
     if hidden > 0:
         table.add_row("", Text(f"… {hidden:,} more", style="dim"))
-    everything = total_view(status)
     spinner = SPINNER[int(now_s * 8) % len(SPINNER)] if _is_busy(status) else "✓"
     elapsed = Text(f"{spinner} all, {short_duration(status.elapsed_s)}")
-    table.add_row("", elapsed, *_cells(everything, status.total), style="bold")
+    table.add_row("", elapsed, *_cells(everything, busy, status.total), style="bold")
+    notes = remarks(status)
+    if notes:
+        table.caption = Text("; ".join(notes), style="dim")
+        table.caption_justify = "left"
     return table
 
 
-def total_view(status: FleetView) -> PartitionView:
-    """All Partitions together, as if they were one; its ETA is that of the slowest."""
-    parts = status.partitions
-    speeds = [part.ns_per_day for part in parts if part.ns_per_day is not None]
-    etas = [part.eta_s for part in parts if part.eta_s is not None]
-    return PartitionView(
-        index=-1,
-        hosts=(),
-        state="up",
-        workers_up=sum(part.workers_up for part in parts),
-        workers=sum(part.workers for part in parts),
-        queued=sum(part.queued for part in parts),
-        running=sum(part.running for part in parts),
-        done=sum(part.done for part in parts),
-        failed=sum(part.failed for part in parts),
-        ns_per_day=sum(speeds) if speeds else None,
-        eta_s=max(etas, default=None),
-    )
+def remarks(status: FleetView) -> list[str]:
+    """What else to know of a run: work lost, the end of its job, and why Requests wait that could have a worker."""
+    every = total_view(status)
+    found = [f"{every.cancelled:,} cancelled"] if every.cancelled else []
+    if every.lost_s >= LEAST_LOST_S:
+        found.append(f"{short_duration(every.lost_s)} of work lost")
+    if status.left_s is not None and _is_busy(status):
+        ends = f"in {short_duration(status.left_s)}" if status.left_s > 0 else "now"
+        found.append(f"the job ends: what runs is asked to save and stop {ends}")
+    return found + [f"{count:,} wait: {clean(reason, 60)}" for reason, count in status.waiting.items()]
 
 
 def _is_busy(status: FleetView) -> bool:
     return total_view(status).done < status.total
 
 
-def _cells(part: PartitionView, total: int | None = None) -> list[RenderableType]:
-    """Workers, progress and counts of a line. A state other than up stands where the bar would."""
+def _cells(part: PartitionView, busy: bool, total: int | None = None) -> list[RenderableType]:
+    """Workers, progress and counts of a line; a state other than up stands where the bar would."""
     known = part.queued + part.running + part.done
     progress: RenderableType = ProgressBar(
         total=max(1, total or known),
@@ -176,9 +133,15 @@ def _cells(part: PartitionView, total: int | None = None) -> list[RenderableType
         Text(f"{part.queued:,}"),
         Text(f"{part.done:,}"),
         Text(f"{part.failed:,}", style="bold red" if part.failed else "dim"),
+        *([Text(percent(part.utilization))] if busy else []),
         Text(speed(part.ns_per_day)),
         Text(short_duration(part.eta_s)),
     ]
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction from 0 to 1 in at most four characters."""
+    return MISSING if fraction is None else f"{100 * fraction:.0f}%"
 
 
 def plain_line(status: FleetView) -> str:
@@ -191,8 +154,11 @@ def plain_line(status: FleetView) -> str:
     ]
     if every.ns_per_day is not None:
         parts.append(f"{speed(every.ns_per_day)} ns/day")
+    if every.utilization is not None:
+        parts.append(f"utilization {percent(every.utilization)}")
     if every.eta_s is not None:
         parts.append(f"ETA {short_duration(every.eta_s)}")
+    parts += remarks(status)
     off = [f"Director {part.index} {part.state}" for part in status.partitions if part.state != "up"]
     parts += off[:4]
     if len(off) > 4:

@@ -14,8 +14,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from director.report import rows, summary, traces, values
+from director.report import rows, spans, summary, traces, values
 from director.report.summary import RunSummaryInput
+from director.totals import add_up
 from simulations.records import Outcome, Status
 
 FILENAME = "report.html"
@@ -106,36 +107,66 @@ def build_page(run_folder: Path, run: RunSummaryInput, outcomes: Sequence[Outcom
         rows=[rows.make_row(outcome, varying) for outcome in shown],
         versions=_versions(outcomes),
         **_activity(run, outcomes),
+        **_shares(run),
         **_panels(run_folder, outcomes, varying),
     )
 
 
 def _activity(run: RunSummaryInput, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Timeline and utilization, of the run and of each Director."""
-    from director.report import figures  # matplotlib is slow to import, and the live view only wants the text
+    from director.report import canvas, figures, timeline  # matplotlib is slow; the live view only wants the text
 
-    end_s = summary.run_length_s(run, outcomes)
-    spans = summary.find_spans(run, outcomes)
+    held = [interval for director in run.directors for interval in summary.since_begin(run, director.held)]
+    axis = spans.TimeAxis(summary.run_length_s(run, outcomes), held)
+    still_open = [(director.index, history) for director in run.directors for history in director.still_open]
+    found = axis.shorten(spans.find_spans(run.created_at, outcomes, still_open))
     stated = {director.index: director for director in run.directors}
     singles, table = [], []
     for index in sorted(stated.keys() | {outcome.director for outcome in outcomes}):
         director = stated.get(index) or summary.DirectorSummary(index, (), 0)
         own = [outcome for outcome in outcomes if outcome.director == index]
-        curve = summary.utilization([s for s in spans if s.director == index], director.workers, end_s)
+        curve = summary.utilization([s for s in found if s.director == index], director.workers, axis.end_s)
         singles.append((index, curve))
         table.append((director, curve, len(own), sum(o.status is not Status.OK for o in own)))
-    overall = summary.utilization(spans, sum(curve.workers for _, curve in singles), end_s)
-    left_in = figures.left_margin_in(spans)
-    seen = len({(span.director, span.worker) for span in spans})
+    overall = summary.utilization(found, sum(curve.workers for _, curve in singles), axis.end_s)
+    left_in = canvas.left_margin_in({span.worker for span in found})
+    seen = len({(span.director, span.worker) for span in found})
+    paused = {
+        director.index: [
+            (axis.place(start), axis.place(end)) for start, end in summary.since_begin(run, director.paused)
+        ]
+        for director in run.directors
+    }
+    behind = timeline.Backdrop(paused, axis.seams, axis.label)
     return {
         "overall": overall,
         "directors": table[:MAX_DIRECTOR_ROWS],
         "more_directors": len(table) - MAX_DIRECTOR_ROWS,
-        "timeline": _svg(figures.timeline(spans, end_s, left_in)) if spans else None,
-        "busy": _svg(figures.busy_workers(overall, singles, left_in)) if spans and overall.busy else None,
-        "rasterized": len(spans) if len(spans) > figures.MAX_VECTOR_BARS else 0,
+        "timeline": _svg(timeline.timeline(found, axis.end_s, left_in, behind)) if found else None,
+        "interrupted": any(span.mark in (spans.Mark.INTERRUPTED, spans.Mark.LOST) for span in found),
+        "gaps": len(axis.gaps),
+        "busy": _svg(figures.busy_workers(overall, singles, left_in, axis.label)) if found and overall.busy else None,
+        "rasterized": len(found) if len(found) > timeline.MAX_VECTOR_BARS else 0,
         "binned": figures.MAX_STEPS if len(overall.busy) > figures.MAX_STEPS else 0,
         "unseen_workers": overall.workers - seen,
+    }
+
+
+def _shares(run: RunSummaryInput) -> dict[str, Any]:
+    """Where the time went, of each Partition and of the run."""
+    from director.report import figures
+
+    rows = [(f"Director {one.index}", one.totals) for one in run.directors if one.totals is not None]
+    whole = add_up(totals for _, totals in rows)
+    if whole is None or not whole.node_hours:
+        return {"whole": None, "shares": None, "share_rows": [], "more_shares": 0, "endings": []}
+    shown = [*rows[: figures.MAX_SHARES], ("All", whole)] if len(rows) > 1 else rows
+    return {
+        "whole": whole,
+        "shares": _svg(figures.shares(shown)),
+        "share_rows": shown,
+        "more_shares": max(0, len(rows) - figures.MAX_SHARES),
+        "endings": sorted((name.replace("_", " "), count) for name, count in whole.endings.items()),
     }
 
 

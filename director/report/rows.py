@@ -15,6 +15,7 @@ from simulations.records import Outcome, Status
 
 MAX_ROWS = 2_000
 MAX_PAIRS = 6
+LEAST_LOST_S = 0.05
 MD_QUANTITY = "potential_energy_kj_mol"
 
 
@@ -94,7 +95,9 @@ def make_row(outcome: Outcome, varying: Mapping[str, list[str]]) -> Row:
     is_md = quantity(result, MD_QUANTITY) is not None
     failed = outcome.status is not Status.OK
     seconds = MISSING
-    if outcome.started_at is not None and outcome.reused_from is None:
+    if outcome.usage is not None:
+        seconds = number(outcome.usage.startup_s + outcome.usage.run_s, 1)
+    elif outcome.started_at is not None and outcome.reused_from is None:
         seconds = number(seconds_between(outcome.started_at, outcome.finished_at), 1)
     return Row(
         id=short_id(outcome.id),
@@ -130,4 +133,9 @@ def _md_numbers(result: Mapping[str, object]) -> tuple[str, str, str, str]:
 def _remark(outcome: Outcome) -> str:
     if outcome.reused_from is not None:
         return f"same as {short_id(outcome.reused_from)}, not run again"
-    return f"{outcome.attempts} attempts" if outcome.attempts > 1 else ""
+    if outcome.attempts <= 1:
+        return ""
+    lost_s = outcome.usage.lost_s if outcome.usage else 0.0
+    lost = f", {number(lost_s, 1)} s lost" if lost_s >= LEAST_LOST_S else ""
+    inexact = any(record.course.exact is False for record in outcome.history)
+    return f"{outcome.attempts} attempts{lost}" + (", not continued exactly" if inexact else "")

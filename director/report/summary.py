@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from director.report.spans import Span
 from director.report.values import clean, quantity
-from simulations.records import Outcome, Status
+from director.totals import Totals as TimeTotals
+from simulations.records import AttemptRecord, Outcome, Status
 
 DAY_S = 86_400.0
 
@@ -22,11 +24,19 @@ class DirectorSummary:
         index: Its index, from 0.
         hosts: Hostnames of its Partition.
         workers: How many workers its Partition was meant to have.
+        totals: Where the time of its nodes went; None: that is not known.
+        held: From when to when it was there (UTC).
+        paused: From when to when it was paused (UTC).
+        still_open: The attempts of each of its Requests that has no Outcome.
     """
 
     index: int
     hosts: tuple[str, ...]
     workers: int
+    totals: TimeTotals | None = None
+    held: tuple[tuple[datetime, datetime], ...] = ()
+    paused: tuple[tuple[datetime, datetime], ...] = ()
+    still_open: tuple[Sequence[AttemptRecord], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,17 +56,6 @@ class RunSummaryInput:
     created_at: datetime
     finished_at: datetime | None
     directors: tuple[DirectorSummary, ...]
-
-
-@dataclass(frozen=True)
-class Span:
-    """The time in which one worker worked on one Request, in seconds since the run began."""
-
-    director: int
-    worker: str
-    start_s: float
-    end_s: float
-    status: Status
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,9 @@ class Totals:
     Attributes:
         counts: Number of Outcomes by status; every status is there.
         duration_s: Length of the run, in seconds.
+        held_s: Time in which any Director was there, in seconds; the run's length if that is not known.
         simulated_ns: Simulated time of the Outcomes that are ok and were not reused, in ns.
-        ns_per_day: That time over the run's whole length, in ns/day; None if nothing was simulated.
+        ns_per_day: That time over ``held_s``, in ns/day; None if nothing was simulated.
         not_started: How many never started.
         reused: How many repeat an earlier result.
         retried: How many were started more than once.
@@ -92,6 +92,7 @@ class Totals:
 
     counts: dict[Status, int]
     duration_s: float
+    held_s: float
     simulated_ns: float
     ns_per_day: float | None
     not_started: int
@@ -121,24 +122,14 @@ def seconds_between(start: datetime, end: datetime) -> float:
 
 
 def run_length_s(run: RunSummaryInput, outcomes: Iterable[Outcome]) -> float:
-    """Length of the run in seconds, to its end or to its last Outcome, whichever is later."""
+    """Length of the run in seconds, to its end or to the last that happened, whichever is later."""
     ends = [outcome.finished_at for outcome in outcomes]
+    for director in run.directors:
+        ends += [end for _, end in director.held]
+        ends += [history[-1].ended_at for history in director.still_open if history]
     if run.finished_at is not None:
         ends.append(run.finished_at)
     return max((seconds_between(run.created_at, end) for end in ends), default=0.0)
-
-
-def find_spans(run: RunSummaryInput, outcomes: Iterable[Outcome]) -> list[Span]:
-    """The time each Outcome took on its worker. One that never started, or was reused, took none."""
-    spans = []
-    for outcome in outcomes:
-        if outcome.started_at is None or outcome.reused_from is not None:
-            continue
-        start_s = seconds_between(run.created_at, outcome.started_at)
-        end_s = seconds_between(run.created_at, outcome.finished_at)
-        worker = outcome.worker or outcome.host or "worker not recorded"
-        spans.append(Span(outcome.director, worker, start_s, max(start_s, end_s), outcome.status))
-    return spans
 
 
 def utilization(spans: Iterable[Span], workers: int, end_s: float) -> Utilization:
@@ -199,10 +190,17 @@ def bin_means(curve: Utilization, bins: int) -> Utilization:
     return Utilization(tuple(edges), tuple(means), curve.mean, curve.workers)
 
 
+def since_begin(run: RunSummaryInput, intervals: Iterable[tuple[datetime, datetime]]) -> list[tuple[float, float]]:
+    """Intervals of time in seconds since the run began."""
+    return [(seconds_between(run.created_at, start), seconds_between(run.created_at, end)) for start, end in intervals]
+
+
 def totals(run: RunSummaryInput, outcomes: Sequence[Outcome]) -> Totals:
     """Headline numbers of a run."""
     counted = Counter(outcome.status for outcome in outcomes)
     length_s = run_length_s(run, outcomes)
+    held = [interval for director in run.directors for interval in since_begin(run, director.held)]
+    covered_s = sum(end - start for start, end in _merge(held)) if held else length_s
     simulated_ns = 0.0
     for outcome in outcomes:
         found = quantity(outcome.result, "simulated_ns")
@@ -211,8 +209,9 @@ def totals(run: RunSummaryInput, outcomes: Sequence[Outcome]) -> Totals:
     return Totals(
         counts={status: counted[status] for status in Status},
         duration_s=length_s,
+        held_s=covered_s,
         simulated_ns=simulated_ns,
-        ns_per_day=simulated_ns / length_s * DAY_S if simulated_ns and length_s else None,
+        ns_per_day=simulated_ns / covered_s * DAY_S if simulated_ns and covered_s else None,
         not_started=sum(o.started_at is None and o.reused_from is None for o in outcomes),
         reused=sum(o.reused_from is not None for o in outcomes),
         retried=sum(o.attempts > 1 for o in outcomes),

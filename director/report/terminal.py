@@ -26,6 +26,8 @@ STATUS_STYLE = {
 def outcome_table(outcomes: Sequence[Outcome], limit: int = MAX_RESULTS) -> Table:
     """Results by node; an Outcome that is not ok says why instead.
 
+    If any took more than one attempt, or repeats an earlier result, a column says how many, or which.
+
     Temperature in K, potential energy in kJ/mol (mean ± standard deviation), RMSD in nm, throughput in ns/day.
 
     Args:
@@ -40,6 +42,9 @@ def outcome_table(outcomes: Sequence[Outcome], limit: int = MAX_RESULTS) -> Tabl
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for name in ("id", "node", "status"):
         table.add_column(name, no_wrap=True, max_width=16)
+    has_past = any(outcome.attempts > 1 or outcome.reused_from for outcome in shown)
+    if has_past:
+        table.add_column("attempts", no_wrap=True, max_width=14)
     # Columns cannot be joined in rich, and a reason needs the room of all four.
     has_numbers = any(measured)
     table.add_column(_aligned(titles, widths) if has_numbers else "result", overflow="fold")
@@ -48,12 +53,17 @@ def outcome_table(outcomes: Sequence[Outcome], limit: int = MAX_RESULTS) -> Tabl
             Text(short_id(outcome.id)),
             Text(clean(outcome.host or MISSING, 60)),
             Text(outcome.status.value, style=STATUS_STYLE[outcome.status]),
+            *([Text(_past(outcome))] if has_past else []),
             Text(_aligned(row, widths)) if row else Text(_in_words(outcome)),
         )
     if len(ordered) > limit:
         table.caption = Text(f"… and {len(ordered) - limit:,} more", style="dim")
         table.caption_justify = "left"
     return table
+
+
+def _past(outcome: Outcome) -> str:
+    return f"as {short_id(outcome.reused_from)}" if outcome.reused_from else f"{outcome.attempts:,}"
 
 
 def _measured(outcome: Outcome) -> tuple[str, ...] | None:

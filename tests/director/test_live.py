@@ -3,14 +3,18 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console, RenderableType
 
 from director.live import FleetView, LiveView, PartitionView, outcome_table, plain_line, render, short_duration
 from director.report.terminal import speed
+from director.status_view import status_view
+from director.totals import Totals
+from director.view import accepted, fleet_view, total_view
 from simulations.records import ErrorInfo, Outcome, Status
 
 T0 = datetime(2026, 11, 21, tzinfo=UTC)
@@ -101,6 +105,24 @@ class TestRender:
         assert "… 48 more" in lines[-2]
         assert "2,560" in lines[-1]
 
+    def test_says_how_busy_workers_were_and_what_was_lost_where_that_is_known(self) -> None:
+        busy = part(worker_s=1000.0, run_s=870.0, lost_s=130.0)
+        lines = shown(render(fleet(busy, part(1)), 0.0), 80)
+        assert lines[0].split()[-3:] == ["util", "ns/day", "ETA"]
+        assert lines[1].split()[-3:] == ["87%", "1,234", "12m35s"]
+        assert lines[2].split()[-3] == "–"
+        assert lines[3].split()[-3] == "87%"
+        assert lines[4].strip() == "2m10s of work lost"
+        assert max(map(len, lines)) <= 80
+
+    def test_says_when_the_job_ends_and_why_requests_wait(self) -> None:
+        view = replace(fleet(part()), left_s=75.0, waiting={"no time left before the walltime": 12})
+        text = " ".join(" ".join(shown(render(view, 0.0), 80)).split())
+        assert "the job ends: what runs is asked to save and stop in 1m15s" in text
+        assert "12 wait: no time left before the walltime" in text
+        over = replace(fleet(part(queued=0, running=0)), left_s=75.0)
+        assert "the job ends" not in plain_line(over)
+
     def test_nothing_yet_is_no_error(self) -> None:
         assert len(shown(render(FleetView((), 0, 0.0), 0.0), 80)) == 2
 
@@ -165,6 +187,46 @@ class TestLiveView:
         assert text.startswith("[1m05s] 80/112 done, 2 failed; 8 running, 24 queued; workers 8/8; 2,469 ns/day")
         assert text.endswith("Director 1 lost")
 
+    def test_the_plain_line_says_how_busy_workers_were_and_what_was_lost(self) -> None:
+        text = plain_line(fleet(part(worker_s=100.0, run_s=50.0, lost_s=7.0), part(1, worker_s=300.0, run_s=50.0)))
+        assert "ns/day; utilization 25%; ETA 12m35s; 7s of work lost" in text
+
+
+class TestFleetView:
+    STATUS: ClassVar[dict[str, Any]] = {"director": 0, "partition": ["n0"], "state": "paused", "queued": 3}
+
+    def test_reads_what_a_director_says(self) -> None:
+        accounting = Totals(worker_s=10.0, run_s=5.0, lost_s=1.0).model_dump(mode="json")
+        status = self.STATUS | {
+            "accounting": accounting,
+            "walltime": {"deadline": "x", "reserve_s": 10.0, "left_s": 60.0},
+            "waiting": {"no free worker": 2, "to be tried again": 1},
+        }
+        other = self.STATUS | {"director": 1, "walltime": {"left_s": 30.0}, "waiting": {"to be tried again": 4}}
+        view = fleet_view([status, other], total=accepted([status, other]), elapsed_s=1.0)
+        assert (view.total, view.left_s, view.waiting) == (6, 30.0, {"to be tried again": 5})
+        assert (view.partitions[0].state, view.partitions[0].utilization, view.partitions[0].lost_s) == (
+            "paused",
+            0.5,
+            1.0,
+        )
+        assert total_view(view).utilization == 0.5
+
+    def test_a_director_of_another_version_is_no_error(self) -> None:
+        status = self.STATUS | {"state": "dreaming", "accounting": {"run_s": "much"}, "walltime": None, "waiting": None}
+        view = fleet_view([status], total=3, elapsed_s=1.0)
+        assert (view.partitions[0].state, view.partitions[0].utilization) == ("lost", None)
+
+
+class TestStatusView:
+    def test_says_how_fast_what_was(self) -> None:
+        rate = {"tool": "md", "size": "ala", "accelerator": "", "unit": "ns", "amount_per_day": 123.4, "n": 7}
+        director = {"director": 0, "partition": ["n0"], "state": "up", "queued": 0, "running": 0, "finished": {}}
+        director |= {"rates": [rate | {"startup_s": 12.0, "whole_s": 90.0}]}
+        document = {"run_id": "r", "open": True, "closed_at": None, "directors": [director]}
+        lines = shown(status_view(document, elapsed_s=1.0), 100)
+        assert lines[-1].split() == ["0", "md", "ala", "–", "123.4", "ns/d", "12s", "1m30s", "7"]
+
 
 class TestOutcomeTable:
     def test_by_node_with_units_and_spread(self) -> None:
@@ -185,6 +247,11 @@ class TestOutcomeTable:
             "ionization_energy_ev 12.61"
             in shown(outcome_table([outcome("a", tool="ie", result={"ionization_energy_ev": 12.61})]), 80)[1]
         )
+
+    def test_attempts_and_reused_results_are_named_where_there_are_any(self) -> None:
+        lines = shown(outcome_table([outcome("a", attempts=3), outcome("b", attempts=0, reused_from="a")]), 90)
+        assert lines[0].split()[:4] == ["id", "node", "status", "attempts"]
+        assert [line.split()[3:5] for line in lines[1:]] == [["3", "299.8"], ["as", "a"]]
 
     def test_is_bounded(self) -> None:
         lines = shown(outcome_table([outcome(f"o{i}") for i in range(100)]), 80)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,13 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from director.report import DirectorSummary, RunSummaryInput, figures, write_report
+from director.report import DirectorSummary, RunSummaryInput, canvas, figures, timeline, write_report
 from director.report.render import build_page
 from director.report.rows import choose_rows, common_inputs, make_row, varying_inputs
-from director.report.summary import Span, bin_means, find_spans, group_failures, totals, utilization
+from director.report.spans import LEAST_GAP_S, Mark, Span, TimeAxis, find_spans
+from director.report.summary import bin_means, group_failures, totals, utilization
 from director.report.traces import MAX_POINTS, artifact_file, is_inside, read_traces, sample_evenly
 from director.report.values import Quantity, brief, clean, compress_hosts, duration, mean_std, number, quantity
-from simulations.records import ErrorInfo, Outcome, Status
+from director.totals import Sums, Totals, totals_of
+from director.usage import usage_of
+from simulations.records import Ending, ErrorInfo, Outcome, Status
+from tests.director.test_usage import attempt
+from tests.helpers import NOON
 
 T0 = datetime(2026, 11, 21, tzinfo=UTC)
 HEADER = (
@@ -66,7 +73,7 @@ def run_of(*workers: int, end: float | None = 100.0) -> RunSummaryInput:
 
 
 def span(worker: str, start: float, end: float, director: int = 0) -> Span:
-    return Span(director, worker, start, end, Status.OK)
+    return Span(director, worker, start, end, Mark.OK)
 
 
 def table(folder: Path, name: str, lines: list[str], header: str = HEADER) -> dict[str, str]:
@@ -151,15 +158,77 @@ class TestTotals:
     def test_reused_outcomes_add_neither_time_nor_work(self) -> None:
         again = outcome("b", reused_from="a")
         assert totals(run_of(1), [outcome("a"), again]).simulated_ns == pytest.approx(0.5)
-        assert find_spans(run_of(1), [again, outcome("c", start=None)]) == []
+        assert find_spans(T0, [again, outcome("c", start=None)]) == []
 
     def test_a_clock_that_lags_gives_no_negative_time(self) -> None:
-        found = find_spans(run_of(1), [outcome("a", start=-5, end=-2)])[0]
+        found = find_spans(T0, [outcome("a", start=-5, end=-2)])[0]
         assert (found.start_s, found.end_s) == (0, 0)
 
     def test_failures_of_one_kind_are_one_group(self) -> None:
         groups = group_failures([failed("a", "NaN at 1"), failed("b", "NaN at 2"), failed("c", error=None)])
         assert [(g.count, g.message) for g in groups] == [(2, "NaN at 1"), (1, "no reason was recorded")]
+
+    def test_throughput_of_several_jobs_leaves_out_the_time_between_them(self) -> None:
+        run = run_of(1, end=86_400)
+        held = tuple((T0 + timedelta(seconds=a), T0 + timedelta(seconds=b)) for a, b in ((0, 4320), (10_000, 14_320)))
+        several = replace(run, directors=(replace(run.directors[0], held=held),))
+        found = totals(several, [outcome("a")])
+        assert (found.duration_s, found.held_s) == (86_400, 8640)
+        assert found.ns_per_day == pytest.approx(5.0)
+
+
+class TestSpans:
+    def test_each_attempt_is_a_bar_and_lost_work_one_of_its_own(self) -> None:
+        history = [
+            attempt(0, 100, Ending.WORKER_LOST, began=10, saved=70),
+            attempt(120, 160, Ending.PAUSED, began=125, on_from=70, saved=160, amount=1, saved_amount=1),
+            attempt(200, 300, Ending.FAILED, began=210, on_from=160),
+        ]
+        found = find_spans(NOON, [failed("a", history=history)])
+        assert [(span.start_s, span.end_s, span.mark.value) for span in found] == [
+            (0, 70, "interrupted"),
+            (70, 100, "lost"),
+            (120, 160, "interrupted"),
+            (200, 300, "failed"),
+        ]
+        assert {span.worker for span in found} == {"n0"}
+
+    def test_requests_without_an_outcome_have_bars_too(self) -> None:
+        waits = attempt(0, 50, Ending.PAUSED, began=10, saved=50, amount=1, saved_amount=1)
+        never = attempt(0, 50, Ending.DIRECTOR_LOST, host=None)
+        found = find_spans(NOON, [], [(3, [waits]), (4, [never])])
+        assert [(span.director, span.mark) for span in found] == [(3, Mark.INTERRUPTED)]
+
+
+class TestTimeAxis:
+    def test_cuts_out_what_lies_between_two_jobs(self) -> None:
+        axis = TimeAxis(10_000, [(0, 1000), (500, 1500), (9000, 9500)])
+        assert axis.gaps == [(1500, 9000), (9500, 10_000)]
+        assert axis.end_s == 2000
+        assert [axis.place(moment) for moment in (0, 1500, 5000, 9000, 9100, 9999)] == [0, 1500, 1500, 1500, 1600, 2000]
+        assert axis.seams == [(1500, 7500), (2000, 500)]
+        assert axis.shorten([span("a", 1400, 9100)]) == [span("a", 1400, 1600)]
+
+    def test_leaves_short_gaps_and_runs_of_which_nothing_is_known(self) -> None:
+        assert TimeAxis(100, [(LEAST_GAP_S - 1, 100)]).gaps == []
+        assert TimeAxis(10_000).gaps == []
+        assert TimeAxis(10_000).label == "Time since the run began (s)"
+
+    @given(
+        st.floats(0, 1e5),
+        st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e5)).map(lambda pair: (min(pair), max(pair))), max_size=6),
+        st.lists(st.floats(0, 1e5), min_size=2, max_size=8),
+    )
+    def test_keeps_the_order_and_the_length_of_what_was_held(
+        self, end_s: float, held: list[tuple[float, float]], moments: list[float]
+    ) -> None:
+        axis = TimeAxis(end_s, [(start, end) for start, end in held if end <= end_s])
+        placed = [axis.place(moment) for moment in sorted(min(moment, end_s) for moment in moments)]
+        assert all(one <= other + 1e-6 for one, other in itertools.pairwise(placed))
+        assert all(-1e-6 <= moment <= axis.end_s + 1e-6 for moment in placed)
+        for start, end in held:
+            if end <= end_s:
+                assert axis.place(end) - axis.place(start) == pytest.approx(end - start, abs=1e-6)
 
 
 class TestStateTables:
@@ -250,6 +319,14 @@ class TestRows:
     def test_numbers_carry_their_spread(self) -> None:
         assert make_row(outcome("a"), {}).numbers == ("1,234", "−1,250 ± 28", "299.8 ± 9.1", "0.151")
 
+    def test_several_attempts_and_what_they_lost_are_said(self) -> None:
+        history = [attempt(0, 100, Ending.NODE_LOST, began=10, saved=70), attempt(120, 160, began=125, on_from=70)]
+        usage = usage_of(history, NOON, NOON + timedelta(seconds=160), 1)
+        row = make_row(outcome("a", history=history, attempts=2, usage=usage), {})
+        assert (row.seconds, row.remark) == ("140.0", "2 attempts, 30.0 s lost")
+        inexact = history[1].model_copy(update={"course": history[1].course.model_copy(update={"exact": False})})
+        assert make_row(outcome("a", history=[inexact], attempts=2), {}).remark == "2 attempts, not continued exactly"
+
     def test_other_tools_show_their_results(self) -> None:
         row = make_row(outcome("a", tool="ie", result={"ionization_energy_ev": 12.61, "converged": True}), {})
         assert row.numbers is None
@@ -326,10 +403,23 @@ class TestPage:
         assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
         assert (tmp_path / "report.html").read_text() == old
 
+    def test_says_where_the_time_went_if_that_is_known(self, tmp_path: Path) -> None:
+        part = totals_of(Sums(startup_s=360, run_s=2520, lost_s=360), node_hours=2.0, worker_s=7200)
+        run = run_of(*[1] * 30)
+        some = replace(run, directors=tuple(replace(director, totals=part) for director in run.directors))
+        html = build_page(tmp_path, some, [outcome("a")])
+        text = " ".join(Page(html).text.split())
+        assert "The nodes were held for 60 node-hours. Of these 42 (70.0 %) were wasted" in text
+        assert "6 more Partitions are not listed" in text
+        assert "Where the time went" not in build_page(tmp_path, run, [outcome("a")])
+
+    def test_a_partition_that_held_nothing_has_an_empty_bar(self) -> None:
+        assert "Of 0 node-hours" in figures.shares([("Director 0", Totals())])
+
     def test_names_on_the_timeline_are_text_and_short(self) -> None:
-        svg = figures.timeline([span("<script>" + "x" * 500, 0, 1)], 1, 2.0)
+        svg = timeline.timeline([span("<script>" + "x" * 500, 0, 1)], 1, 2.0)
         assert "<script" not in svg
-        assert figures.left_margin_in([span("x" * 500, 0, 1)]) < 2.5
+        assert canvas.left_margin_in(["x" * 500]) < 2.5
 
 
 class TestValues:
