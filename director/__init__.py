@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from director.call import WoundDown
     from director.door import Refused
     from director.exchange import choose as choose_exchange
     from director.fleet import DirectorLost, Fleet, LaunchError
@@ -33,6 +34,7 @@ _HOMES = {
     "Outcome": "simulations.records",
     "Refused": "director.door",
     "Request": "simulations.records",
+    "WoundDown": "director.call",
     "choose_exchange": "director.exchange:choose",
     "outcome_table": "director.live",
     "report_outcomes": "director.report",
@@ -53,6 +55,7 @@ __all__ = [
     "Outcome",
     "Refused",
     "Request",
+    "WoundDown",
     "choose_exchange",
     "outcome_table",
     "report_outcomes",

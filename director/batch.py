@@ -6,11 +6,12 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from director.door import Problem, Refused, problems_of
 from director.staging import prepare
@@ -21,6 +22,16 @@ MAX_FILE_BYTES = 50_000_000
 MAX_REQUESTS = 1_000_000
 
 
+def _time(value: object) -> object:
+    """Reads a time that is text: JSON has no other, and in YAML it may stand in quotation marks."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("must be a time in ISO 8601 with its zone, such as 2026-03-01T18:00:00Z") from None
+
+
 class BatchEntry(BaseModel):
     """One entry of ``requests``; it stands for one Request or many.
 
@@ -29,6 +40,10 @@ class BatchEntry(BaseModel):
         inputs: Its inputs.
         repeat: Run it with so many seeds, counting up from ``inputs.seed`` (or 1).
         sweep: For each of these inputs, the values it takes in turn; all combinations are run.
+        priority: Of two Requests that wait, the one with the higher priority starts first; from -1000 to 1000.
+        timeout_s: Longest time that each may run, over all attempts, in s.
+        deadline: When they are of no use any more: a time in ISO 8601, with its zone.
+        reuse: Whether Outcomes of equal inputs may stand for them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -37,6 +52,21 @@ class BatchEntry(BaseModel):
     inputs: dict[str, Any] = Field(default_factory=dict)
     repeat: int = Field(default=1, ge=1, le=MAX_REQUESTS)
     sweep: dict[str, list[Any]] = Field(default_factory=dict)
+    priority: int = Field(default=0, ge=-1000, le=1000)
+    timeout_s: float | None = Field(default=None, gt=0, le=31_536_000, allow_inf_nan=False)
+    deadline: Annotated[AwareDatetime, BeforeValidator(_time)] | None = None
+    reuse: bool = True
+
+    def request(self, inputs: dict[str, Any]) -> Request:
+        """One of the Requests that it stands for."""
+        return Request(
+            tool=self.tool,
+            inputs=inputs,
+            priority=self.priority,
+            timeout_s=self.timeout_s,
+            deadline=self.deadline,
+            reuse=self.reuse,
+        )
 
 
 class BatchFile(BaseModel):
@@ -52,6 +82,8 @@ class BatchFile(BaseModel):
         workers_per_node: Worker processes on each node; chosen from its cores and accelerators if not given.
         threads_per_worker: Threads that one simulation uses; one for each core that its worker owns if not given.
         pool: Further settings of the workers.
+        reuse: Whether Outcomes of equal inputs may stand for Requests; false overrules what these say.
+        reuse_from: Run folders in which such Outcomes are looked for beside this run's.
         requests: What to run.
     """
 
@@ -65,6 +97,8 @@ class BatchFile(BaseModel):
     workers_per_node: int | None = Field(default=None, ge=1, le=1024)
     threads_per_worker: int | None = Field(default=None, ge=1, le=1024)
     pool: dict[str, Any] = Field(default_factory=dict)
+    reuse: bool = True
+    reuse_from: list[str] = Field(default_factory=list)
     requests: list[BatchEntry] = Field(min_length=1)
 
 
@@ -81,6 +115,11 @@ class Batch:
     file: BatchFile
     base: Path
     requests: list[Request]
+
+    @property
+    def stores(self) -> list[str]:
+        """The run folders in which Outcomes are looked for, as paths of this machine."""
+        return [str(self.base / Path(store).expanduser()) for store in self.file.reuse_from]
 
 
 def read_batch(path: Path, tools: Mapping[str, AnyTool]) -> Batch:
@@ -153,7 +192,7 @@ def expand(file: BatchFile, tools: Mapping[str, AnyTool]) -> list[Request]:
             seeds = [{"seed": seed + offset} for offset in range(entry.repeat)] if entry.repeat > 1 else [{}]
             for values, more in itertools.product(itertools.product(*entry.sweep.values()), seeds):
                 inputs = entry.inputs | dict(zip(entry.sweep, values, strict=True)) | more
-                requests.append(Request(tool=entry.tool, inputs=inputs))
+                requests.append(entry.request(inputs))
     if problems:
         raise Refused(problems)
     return requests

@@ -42,6 +42,23 @@ class DirectorEnded(DirectorLost):
     """A Director has come to its end, and has said so to the exchange."""
 
 
+class WoundDown(DirectorLost):
+    """Directors have ended in an orderly way before all was done: since their time was up, or they were told to.
+
+    Args:
+        message: What happened.
+        left: How many of the Requests that were waited for have no Outcome; None: not counted.
+    """
+
+    def __init__(self, message: str, left: int | None = None) -> None:
+        super().__init__(message)
+        self.left = left
+
+
+class TakesNoMore(WoundDown):
+    """A Director takes no more Requests: it is draining, or about to end. What it has, it still sees to."""
+
+
 class Caller:
     """Calls one Director.
 

@@ -19,10 +19,13 @@ from director.spec import (
     DirectorSpec,
     ExchangeSpec,
     PoolSpec,
+    ReuseSpec,
     RunId,
     SharesSpec,
+    WalltimeSpec,
     agent_id_of,
 )
+from director.terms import Terms
 from partitions.local import local_allocation
 from simulations.records import Request, StagedFile
 
@@ -38,6 +41,8 @@ class RunPlan(BaseModel):
         pool: How workers are run.
         linger_s: How long Directors stay when nothing is left to run, in s; None: until their client closes them.
         run_folder: Where the run folder is, on the machine that the Directors run on; None: where the endpoint says.
+        walltime: When Directors must have ended.
+        reuse: Whether Outcomes of equal Requests are used again.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +54,8 @@ class RunPlan(BaseModel):
     pool: PoolSpec
     linger_s: float | None
     run_folder: str | None = None
+    walltime: WalltimeSpec = WalltimeSpec()
+    reuse: ReuseSpec = ReuseSpec()
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -92,6 +99,8 @@ class RunPlan(BaseModel):
                 exchange=exchange,
                 pool=self.pool,
                 linger_s=self.linger_s,
+                walltime=self.walltime,
+                reuse=self.reuse,
                 requests=tuple(mine[index]),
                 files=_carried(mine[index], source) if source else (),
             )
@@ -111,6 +120,7 @@ def plan_elsewhere(
     options: Mapping[str, Any] | None = None,
     linger_s: float | None = None,
     run_folder: str | None = None,
+    terms: Terms | None = None,
 ) -> RunPlan:
     """Checks what can be checked here of a run that is launched elsewhere.
 
@@ -125,10 +135,14 @@ def plan_elsewhere(
         options: Further ones; those that are None are left out.
         linger_s: How long Directors stay when nothing is left to run, in s.
         run_folder: Where the run folder is there.
+        terms: What Directors are told beside that.
 
     Raises:
         Refused: If it cannot be launched.
     """
+    told = terms or Terms()
+    if told.memory_ledger:
+        raise Refused([Problem("memory_ledger", "is for Directors on this machine", "Leave it out")])
     parts = shares_spec(directors, shares, sizes, hosts)
     workers = pool_spec(options or {}, pool)
     if nodes is not None and hosts is None:
@@ -144,6 +158,8 @@ def plan_elsewhere(
         pool=workers,
         linger_s=linger_s,
         run_folder=run_folder,
+        walltime=told.walltime,
+        reuse=told.reuse,
     )
 
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -15,38 +15,48 @@ from typing import Any, Self
 from academy.exchange.client import UserExchangeClient
 from academy.identifier import AgentId
 
-from director import following
-from director.call import DirectorLost
-from director.carrier import Carrier, fetch
+from director.call import DirectorLost, WoundDown
+from director.carrier import Carrier
 from director.door import Problem, Refused
 from director.elsewhere import plan_elsewhere
 from director.exchange import ExchangeChoice, ExchangeError, connect
 from director.feeding import Feeding
+from director.handing_over import HandingOver
 from director.launch import LocalSite, Site
-from director.launching import LAUNCH_TIMEOUT_S, LaunchError, Launching, launch_elsewhere, launch_here
+from director.launching import (
+    LAUNCH_TIMEOUT_S,
+    LaunchError,
+    Launching,
+    Start,
+    launch_elsewhere,
+    launch_here,
+    launch_record,
+)
+from director.left import Left
 from director.link import UNREACHABLE_S, DirectorLink
 from director.owned import Owned
 from director.plan import allocation_spec, plan, pool_spec
+from director.relaunching import MAX_RELAUNCHES
+from director.resuming import Changes, plan_again
 from director.runfolder import RunFolder, RunRecord
-from director.staging import prepare
-from simulations.records import Outcome, Request
+from director.terms import Terms, reuse_spec, walltime_spec
 from simulations.tool import AnyTool, find_tools
 
-__all__ = ["DirectorLost", "Fleet", "LaunchError"]
-
+__all__ = ["DirectorLost", "Fleet", "LaunchError", "WoundDown"]
 
 # How long Directors that cannot see that their client is gone stay when nothing is left to run.
 LINGER_S = 300.0
-CALL_S = 30.0
 
 
-class Fleet:
+class Fleet(HandingOver):
     """The Directors of one run, seen from the client. Made by `launch` or `attach`.
 
     Attributes:
         folder: The run folder, if it is on this machine's file systems.
         record: What is written down of the run.
+        links: The Directors.
         tools: The installed Tools.
+        left: What was left of the run when it was resumed; None: it was not.
     """
 
     def __init__(
@@ -58,6 +68,7 @@ class Fleet:
         staging: RunFolder | None = None,
         agent_ids: Sequence[uuid.UUID] | None = None,
         patience_s: float = UNREACHABLE_S,
+        left: Left | None = None,
     ) -> None:
         self.folder = folder
         self.record = record
@@ -68,6 +79,7 @@ class Fleet:
         self._carrier = None if staging is None else Carrier(self._call_any, staging.staged)
         self._feeding = Feeding()
         self._closed = False
+        self.left = left
         self.links = [
             DirectorLink(
                 index,
@@ -75,9 +87,10 @@ class Fleet:
                 client,
                 workers=record.workers[index],
                 receive=self._feeding.receive,
+                after=left.shelves[index].last if left else 0,
                 patience_s=patience_s,
             )
-            for index, agent_id in enumerate(agent_ids or map(uuid.UUID, record.agent_ids))
+            for index, agent_id in enumerate(agent_ids or record.addresses)
         ]
         self._feeding.begin(self.links)
 
@@ -101,6 +114,11 @@ class Fleet:
         site: Site | None = None,
         exchange: ExchangeChoice | None = None,
         wait_s: float = LAUNCH_TIMEOUT_S,
+        walltime_s: float | None = None,
+        reserve_s: float | None = None,
+        reuse: bool = True,
+        reuse_from: Sequence[str | os.PathLike[str]] = (),
+        relaunches: int = MAX_RELAUNCHES,
         memory_ledger: bool = False,
     ) -> Launching:
         """Launches Directors; use as ``async with Fleet.launch(...) as fleet``.
@@ -124,6 +142,12 @@ class Fleet:
             site: Where they are launched; None: this machine.
             exchange: Where they answer, if the site is not this machine; None: an exchange on this machine's loopback.
             wait_s: How long to wait for their answers, if the site is not this machine, in s.
+            walltime_s: When they must have ended, in s from now, if the job does not end before.
+            reserve_s: How long before that all that runs is asked to save what it has done, in s; None: a tenth of
+                the time, from 10 to 60 s.
+            reuse: Whether an Outcome of equal inputs may stand for a Request.
+            reuse_from: Run folders in which such Outcomes are looked for beside this run's, where the Directors run.
+            relaunches: How often each Director is launched again that was killed, if the site is this machine.
             memory_ledger: Keep ledgers in memory only. Nothing survives then: for benchmarks.
 
         Returns:
@@ -135,6 +159,11 @@ class Fleet:
         """
         options = {"workers_per_node": workers_per_node, "threads_per_worker": threads_per_worker}
         folder = _folder(run_dir)
+        there = site or LocalSite()
+
+        def terms() -> Terms:
+            stores = reuse_spec(reuse, reuse_from, seen=there.shares_files)
+            return Terms(walltime_spec(walltime_s, reserve_s, datetime.now(UTC)), stores, memory_ledger)
 
         async def here() -> Fleet:
             what = await asyncio.to_thread(
@@ -146,7 +175,9 @@ class Fleet:
                 hosts=hosts,
                 pool=pool_spec(options, pool),
             )
-            return await launch_here(what, folder, there, memory_ledger=memory_ledger)
+            told = terms()
+            record = what.record().model_copy(update={"memory_ledger": memory_ledger}).launched(launch_record(1))
+            return await launch_here(Start(record, told, relaunches), folder, there)
 
         async def elsewhere() -> Fleet:
             what = plan_elsewhere(
@@ -160,12 +191,69 @@ class Fleet:
                 hosts=hosts,
                 run_folder=str(folder.path) if there.shares_files else None,
                 linger_s=None if there.shares_files else LINGER_S,
+                terms=terms(),
             )
             return await launch_elsewhere(what, folder, there, exchange, wait_s=wait_s)
 
-        there = site or LocalSite()
-        launching = elsewhere if there.elsewhere else here
-        return Launching(launching)
+        return Launching(elsewhere if there.elsewhere else here)
+
+    @classmethod
+    def resume(
+        cls,
+        run_dir: str | os.PathLike[str],
+        *,
+        allocation: str = "auto",
+        nodes: int | None = None,
+        shares: Sequence[float] | None = None,
+        hosts: Sequence[str] | None = None,
+        pool: Mapping[str, Any] | None = None,
+        walltime_s: float | None = None,
+        reserve_s: float | None = None,
+        reuse: bool = True,
+        reuse_from: Sequence[str | os.PathLike[str]] = (),
+        relaunches: int = MAX_RELAUNCHES,
+    ) -> Launching:
+        """Launches the Directors of a run again that are gone, perhaps in another job and on other nodes.
+
+        The run keeps its name, its folder and its number of Directors. Use as ``async with Fleet.resume(...) as
+        fleet``, and read what completes now from `remaining`.
+
+        Args:
+            run_dir: Folder of the run.
+            allocation: Which nodes; see `launch`.
+            nodes: How many; None: of a batch job all that it has, of logical nodes as many as before.
+            shares: Weights, one per Director; None: shared out as before.
+            hosts: Patterns of hostnames, one per Director, instead of weights.
+            pool: Fields of `PoolSpec` that are to be other than before.
+            walltime_s: See `launch`.
+            reserve_s: See `launch`.
+            reuse: See `launch`.
+            reuse_from: See `launch`.
+            relaunches: See `launch`.
+
+        Returns:
+            Something to await or to enter, which gives the `Fleet`, with all Directors answering.
+
+        Raises:
+            Refused: If there is no such run, it is alive, nothing is open, or the nodes cannot be shared so; nothing
+                was started then.
+            LaunchError: If a Director did not come up; all have been ended then.
+        """
+        folder = _folder(run_dir)
+
+        async def again() -> Fleet:
+            stores = reuse_spec(reuse, reuse_from, seen=True)
+            terms = Terms(walltime_spec(walltime_s, reserve_s, datetime.now(UTC)), stores)
+            left, record = await asyncio.to_thread(
+                plan_again,
+                folder,
+                Changes(allocation=allocation, nodes=nodes, shares=shares, hosts=hosts, pool=pool or {}),
+                find_tools(),
+            )
+            record = record.launched(launch_record(left.record.next_launch))
+            return await launch_here(Start(record, terms, relaunches, left), folder, LocalSite())
+
+        return Launching(again)
 
     @classmethod
     async def attach(cls, run_dir: str | os.PathLike[str]) -> Self:
@@ -211,6 +299,14 @@ class Fleet:
                 await asyncio.gather(*(link.call("tools", timeout_s=timeout_s) for link in self.links))
         except (DirectorLost, TimeoutError) as error:
             raise LaunchError(str(error) or f"no Director answered within {timeout_s:g} s") from error
+        if self._owned is not None:
+            self._owned.are_up()
+
+    async def wind_down(self, reason: str, within_s: float) -> int:
+        """See `Steering.wind_down`."""
+        if self._owned is not None:
+            self._owned.wind_down()
+        return await super().wind_down(reason, within_s)
 
     async def close(self) -> None:
         """Ends the Directors that this client launched, or disconnects from those it did not. May be called twice."""
@@ -230,135 +326,9 @@ class Fleet:
         if self._owned is not None and self._owned.exchange is not None:
             await asyncio.to_thread(self._owned.exchange.close)
             if self.folder is not None:
-                self.folder.close(datetime.now(UTC))
-
-    # ---- work
-
-    async def run(self, tool: str, **inputs: Any) -> Outcome:
-        """Runs a Tool once, on the Director with the most room, and waits for its Outcome.
-
-        Args:
-            tool: Name of the Tool.
-            inputs: Its inputs; paths are taken from the current folder.
-
-        Raises:
-            Refused: If the Tool or an input is not acceptable; nothing was started then.
-            DirectorLost: If the Director is gone; the Request is in its ledger.
-        """
-        (request,) = self.prepare([Request(tool=tool, inputs=inputs)])
-        await self._carry([request])
-        return await self._feeding.run(request)
-
-    async def map(self, requests: Sequence[Request], *, base: Path | None = None) -> AsyncIterator[Outcome]:
-        """Runs many Requests on all Directors; yields Outcomes in the order in which they complete.
-
-        A Director gets as many as it needs to keep its workers busy, so a fast one takes more.
-
-        Args:
-            requests: The Requests.
-            base: Folder that relative paths start from, and that all files must lie in; None: the current folder,
-                and files may lie anywhere.
-
-        Raises:
-            Refused: If any Request is not acceptable; nothing was started then.
-            DirectorLost: If a Director is gone; what it had accepted is in its ledger.
-        """
-        ready = self.prepare(requests, base=base)
-        await self._carry(ready)
-        stream = self._feeding.map(ready)
-        async with contextlib.aclosing(stream):
-            async for outcome in stream:
-                yield outcome
-
-    def prepare(self, requests: Sequence[Request], *, base: Path | None = None) -> list[Request]:
-        """Checks Requests and copies their files into the run folder; see `map`.
-
-        Raises:
-            Refused: If any Request is not acceptable.
-        """
-        stage = self._staging.stage if self._staging else None
-        return prepare(requests, self.tools, base=base or Path.cwd(), confined=base is not None, stage=stage)
-
-    async def hand_over(self, requests: Sequence[tuple[int, Request]]) -> None:
-        """Gives Requests to Directors, and returns when they are on disk there. Giving one twice runs it once.
-
-        Args:
-            requests: Prepared Requests, each with the index of its Director.
-
-        Raises:
-            Refused: If a Director refuses one.
-            DirectorLost: If a Director is gone; what it had accepted is in its ledger.
-        """
-        await self._carry([request for _, request in requests])
-        await asyncio.gather(*(self.links[index].post(request) for index, request in requests))
-
-    async def fetch(self, path: str, target: Path, progress: Callable[[int, int], None] | None = None) -> int:
-        """Fetches an artifact; see `director.carrier.fetch`."""
-        return await fetch(self._call_any, path, target, progress)
-
-    async def about(self) -> dict[str, Any]:
-        """What run this is, where its folder is, and on which host; see `DirectorAgent.about`."""
-        return dict(await self._call_any("about"))
-
-    async def outcomes(self, *, follow: bool = False) -> AsyncIterator[Outcome]:
-        """All Outcomes of the run from the first one on, whoever sent the Requests.
-
-        Args:
-            follow: Whether to go on until nothing is open any more.
-
-        Raises:
-            DirectorLost: If a Director does not answer, after those of all others.
-        """
-        calls = [link.call for link in self.links]
-        async for outcome in following.follow(calls) if follow else following.outcomes_so_far(calls):
-            yield outcome
-
-    async def _carry(self, requests: Sequence[Request]) -> None:
-        if self._carrier is not None:
-            await self._carrier.carry(requests)
-
-    async def _call_any(self, action: str, *arguments: Any) -> Any:
-        """Calls a Director that is there; they share the run folder."""
-        return await self._feeding.useful()[0].call(action, *arguments)
-
-    async def status(self) -> list[dict[str, Any]]:
-        """How the Directors are; see `DirectorAgent.status`. One that is gone says so in ``state`` and ``failure``."""
-        return list(await asyncio.gather(*(self._status(link) for link in self.links)))
-
-    async def _status(self, link: DirectorLink) -> dict[str, Any]:
-        try:
-            return dict(await link.call("status", timeout_s=10.0))
-        except DirectorLost as error:
-            partition = self.record.partitions[link.index]
-            return {"director": link.index, "partition": partition, "state": "lost", "failure": str(error)}
-
-    async def cancel(self, ids: Sequence[str]) -> dict[str, str]:
-        """Cancels Requests; says for each id whether it is ``cancelled``, ``stopping``, ``finished`` or ``unknown``."""
-        answers = dict.fromkeys(ids, "unknown")
-        for answer in await self._call_all("cancel", list(ids)):
-            answers.update({name: what for name, what in answer.items() if what != "unknown"})
-        return answers
-
-    async def open_ids(self) -> list[str]:
-        """Ids of all Requests that have no Outcome."""
-        return [name for ids in await self._call_all("open_ids") for name in ids]
-
-    async def drain(self) -> int:
-        """Lets the Directors accept nothing more; returns how many Requests are open."""
-        return sum(answer["open"] for answer in await self._call_all("drain"))
-
-    async def end(self) -> int:
-        """Ends the Directors, whoever launched them; returns how many have heard it."""
-        return len(await self._call_all("close"))
-
-    async def _call_all(self, action: str, *arguments: Any) -> list[Any]:
-        """Calls all Directors that are there.
-
-        Raises:
-            DirectorLost: If none is, or one does not answer.
-        """
-        there = [link for link in self.links if not link.lost.done()] or self.links
-        return list(await asyncio.gather(*(link.call(action, *arguments, timeout_s=CALL_S) for link in there)))
+                # Its disk may be what has failed, and that is what the caller is to hear of.
+                with contextlib.suppress(OSError, Refused):
+                    self.folder.close(datetime.now(UTC), self._owned.exchange.spec)
 
 
 def _folder(run_dir: str | os.PathLike[str]) -> RunFolder:

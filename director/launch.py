@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
+from director.ending import GOODBYE
 from director.runfolder import RunFolder
 from director.spec import DirectorSpec
 from partitions.guard import mark_environment, new_mark
@@ -78,10 +79,12 @@ class DirectorProcess:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
         error = f"Director {self.spec.index} ended with {how}. The end of {self.log}:\n{tail}"
-        return {"director": self.spec.index, "ok": False, "error": error}
+        return {"director": self.spec.index, "ok": False, "crashed": True, "how": how, "error": error}
 
     def let_go(self) -> None:
-        """Closes the lifeline: the Director ends within a few seconds. May be called twice."""
+        """Says goodbye and closes the lifeline: the Director ends within a few seconds. May be called twice."""
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended; or this is the second time
+            self._lifeline.write(GOODBYE)
         with contextlib.suppress(BrokenPipeError):
             self._lifeline.close()
 
@@ -98,7 +101,7 @@ def run_director(spec: DirectorSpec | str | Mapping[str, Any]) -> dict[str, Any]
         spec: A `DirectorSpec`, or its JSON.
 
     Returns:
-        Its summary: ``director``, ``ok``, and ``reason`` or ``error``.
+        Its summary: ``director``, ``ok``, and ``reason`` or ``error``; ``crashed`` if it could not write one itself.
 
     Raises:
         pydantic.ValidationError: If the spec is not valid.

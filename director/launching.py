@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from academy.identifier import AgentId
+
+from director.agent import DirectorAgent
 from director.door import Problem, Refused
 from director.elsewhere import RunPlan
-from director.exchange import ExchangeChoice, settle
+from director.exchange import ExchangeChoice, register, settle
+from director.launch import Launched, Site
 from director.owned import Owned
-from director.plan import Plan, director_specs
+from director.plan import director_specs
+from director.runfolder import LaunchRecord, RunFolder, RunRecord
 from director.spec import DirectorSpec, ExchangeSpec
 from director.starting import start
+from director.terms import Terms
 
 if TYPE_CHECKING:
     from director.fleet import Fleet
-    from director.launch import Site
-    from director.runfolder import RunFolder
+    from director.left import Left
+    from director.link import DirectorLink
 
 LAUNCH_TIMEOUT_S = 120.0
+JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID")
 
 
 class LaunchError(RuntimeError):
@@ -45,37 +56,98 @@ class Launching:
             await self._fleet.close()
 
 
-async def launch_here(what: Plan, folder: RunFolder, site: Site, *, memory_ledger: bool) -> Fleet:
+@dataclass(frozen=True)
+class Start:
+    """How a Fleet is launched on this machine.
+
+    Attributes:
+        record: The run, with this launching.
+        terms: What its Directors are told beside that.
+        relaunches: How often a Director that is killed is launched again.
+        left: What is left of the run, if it goes on; None: it is a new one.
+    """
+
+    record: RunRecord
+    terms: Terms
+    relaunches: int = 0
+    left: Left | None = None
+
+
+def launch_record(number: int, directors: list[int] | None = None) -> LaunchRecord:
+    """What is written down of a launching that is made here and now."""
+    return LaunchRecord(
+        number=number,
+        at=datetime.now(UTC),
+        host=socket.gethostname(),
+        job_id=next((os.environ[name] for name in JOB_VARIABLES if name in os.environ), None),
+        directors=directors,
+    )
+
+
+async def launch_here(start_: Start, folder: RunFolder, site: Site) -> Fleet:
     """Launches Directors on an Allocation that is known here.
 
     Args:
-        what: The run.
-        folder: Its folder, which is made.
+        start_: The run.
+        folder: Its folder, which is made for a new run. That of a run that goes on is written to when all of its
+            Directors are up: of two clients that resume a run, one gets none of them, and must leave it as it is.
         site: Where the Directors run.
-        memory_ledger: Whether ledgers are kept in memory only.
 
     Raises:
         Refused: If the run folder is taken; nothing was started then.
         LaunchError: If a Director did not come up; all have been ended then.
+        OSError: If the run folder cannot be written; all have been ended then.
     """
     from director.fleet import Fleet
 
-    record = what.record()
-    folder.create(record)
+    record, terms, left = start_.record, start_.terms, start_.left
+    if left is None:
+        folder.create(record)
 
     def specs(exchange: ExchangeSpec) -> list[DirectorSpec]:
-        return director_specs(record, str(folder.path), exchange, memory_ledger=memory_ledger)
+        return director_specs(record, str(folder.path), exchange, terms)
 
     up = await start(specs, site, None)
-    folder.write_exchange(up.spec)
-    fleet = Fleet(record, up.client, folder=folder)
-    fleet.own(Owned(up.directors, site, up.exchange))
+    fleet = Fleet(record, up.client, folder=folder, left=left)
+
+    writing = asyncio.Lock()
+
+    async def relaunch(link: DirectorLink) -> Launched:
+        async with writing:  # so that two that were killed together are both written down
+            launched = await asyncio.to_thread(_written, folder, link.index)
+            fleet.record = launched
+        spec = director_specs(launched, str(folder.path), up.spec, terms)[link.index]
+        address: AgentId[Any] = AgentId(uid=spec.agent_id)
+        await register(up.client, DirectorAgent, address)
+        director = await asyncio.to_thread(site.launch, spec)
+        link.move(address)
+        return director
+
+    fleet.own(
+        Owned(
+            up.directors,
+            site,
+            up.exchange,
+            relaunch=relaunch,
+            relaunches=0 if terms.memory_ledger else start_.relaunches,
+            catch_up=None if terms.memory_ledger else fleet.catch_up,
+        )
+    )
     try:
+        if left is None:
+            folder.write_exchange(up.spec)
         await fleet.ready(LAUNCH_TIMEOUT_S)
+        if left is not None:
+            folder.reopen(record, up.spec)
     except BaseException:
         await fleet.close()
         raise
     return fleet
+
+
+def _written(folder: RunFolder, index: int) -> RunRecord:
+    """Writes down that a Director is launched again."""
+    return folder.note_launch(launch_record(folder.read().next_launch, [index]))
 
 
 async def launch_elsewhere(

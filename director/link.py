@@ -7,13 +7,13 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from academy.exchange.client import UserExchangeClient
 from academy.identifier import AgentId
 
-from director.call import CALL_TIMEOUT_S, Caller, DirectorEnded, DirectorLost
+from director.call import CALL_TIMEOUT_S, Caller, DirectorEnded, DirectorLost, TakesNoMore, WoundDown
 from director.door import Problem, Refused
 from simulations.records import Outcome, Request
 
@@ -28,6 +28,9 @@ WINDOW_S = 0.25
 WINDOW_TASKS_PER_WORKER = 3
 RATE_MEMORY_S = 2.0
 REASON_S = 5.0
+AGAIN = "it has ended, and is being launched again"
+# Where a Director finds the fault when it refuses a Request for its own sake; see `Engine.submit`.
+ITSELF = "director"
 
 
 def window(rate_per_s: float, workers: int) -> int:
@@ -81,6 +84,10 @@ def letters(requests: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return out
 
 
+class _MovedError(Exception):
+    """The Director has another address by now."""
+
+
 class DirectorLink:
     """Talks to one Director.
 
@@ -114,8 +121,12 @@ class DirectorLink:
         self.outstanding: set[str] = set()
         self.rate = Rate()
         self.hopeless: str | None = None
+        self.closed: str | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.summary: Mapping[str, Any] | None = None
+        self._client = client
         self._caller = Caller(index, agent_id, client)
+        self._moved = asyncio.Event()
         self._receive = receive
         self._patience_s = patience_s
         self._cursor = after
@@ -124,28 +135,55 @@ class DirectorLink:
         self._mail = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def cursor(self) -> int:
+        """Sequence number of the latest Outcome that has come."""
+        return self._cursor
+
     async def call(self, action: str, *arguments: Any, timeout_s: float = CALL_TIMEOUT_S, holds_s: float = 0.0) -> Any:
         """See `Caller.call`; ends at once when the Director is known to be lost, with the reason.
+
+        If the Director is launched again meanwhile, it is asked again, since all that is called may be repeated.
 
         Raises:
             DirectorLost: If the Director is gone, or does not answer in time.
         """
-        try:
-            return await self._unless_lost(self._caller.call(action, *arguments, timeout_s=timeout_s, holds_s=holds_s))
-        except DirectorEnded as error:
-            await self._lose(error)
-            raise DirectorLost(self.lost.result()) from error
+        while True:
+            caller = self._caller
+            try:
+                return await self._unless_lost(caller.call(action, *arguments, timeout_s=timeout_s, holds_s=holds_s))
+            except _MovedError:
+                continue
+            except DirectorEnded as error:
+                await self._lose(error)
+                if self._caller is caller or self.lost.done():
+                    raise self.error() from error
+
+    def move(self, agent_id: AgentId[Any]) -> None:
+        """Goes on with the same Director at another address: it is launched again, with the same ledger."""
+        self._caller = Caller(self.index, agent_id, self._client)
+        self.hopeless = AGAIN
+        self.closed = None
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Notes Requests that the Director has already; their Outcomes are received."""
+        self.outstanding.update(names)
+        if not self.lost.done():
+            self._begin()
 
     def post(self, request: Request) -> asyncio.Future[None]:
         """Sends a Request.
 
         Returns:
             A future that is done when the Director has the Request on disk. It ends with `Refused` if the Director
-            refused it, and with `DirectorLost` if the Director is gone.
+            refused it, with `TakesNoMore` if it refuses all from now on, and with `DirectorLost` if it is gone.
         """
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.lost.done():
-            acknowledged.set_exception(DirectorLost(self.lost.result()))
+            acknowledged.set_exception(self.error())
+            acknowledged.add_done_callback(seen)
             return acknowledged
         self._begin()
         self.outstanding.add(request.id)
@@ -164,18 +202,41 @@ class DirectorLink:
                 asyncio.create_task(self._listen_forever(), name=f"listen-{self.index}"),
             ]
 
-    def mark_lost(self, reason: str) -> None:
-        """Notes that the Director is gone: all that waits for it ends with `DirectorLost`."""
+    def mark_lost(self, reason: str, *, summary: Mapping[str, Any] | None = None) -> None:
+        """Notes that the Director is gone: all that waits for it ends with `DirectorLost`.
+
+        Args:
+            reason: Why.
+            summary: What it said at its end, if that was an orderly one: all ends with `WoundDown` then.
+        """
         if not self.lost.done():
+            self.summary = summary
             self.lost.set_result(reason)
             for acknowledged in list(self._unacknowledged):
                 if not acknowledged.done():
-                    acknowledged.set_exception(DirectorLost(reason))
+                    acknowledged.set_exception(self.error())
+
+    def error(self) -> DirectorLost:
+        """What ends that waits for a Director that is gone."""
+        reason = self.lost.result()
+        return DirectorLost(reason) if self.summary is None else WoundDown(reason)
+
+    def take(self, items: Iterable[tuple[int, Outcome]]) -> None:
+        """Takes Outcomes, each with its sequence number; those that have come already are left out."""
+        for seq, outcome in items:
+            if seq > self._cursor:
+                self._cursor = seq
+                self.outstanding.discard(outcome.id)
+                self._receive(outcome)
 
     async def _lose(self, error: DirectorLost) -> None:
         """Marks the Director as lost. If this client has launched it, the reason is about to come from its process."""
         if isinstance(error, DirectorEnded) and self.owned:
-            await asyncio.wait((self.lost,), timeout=REASON_S)
+            moved = asyncio.create_task(self._moved.wait())
+            await asyncio.wait((self.lost, moved), timeout=REASON_S, return_when=asyncio.FIRST_COMPLETED)
+            if moved.done():
+                return
+            moved.cancel()
         self.mark_lost(str(error))
 
     async def close(self) -> None:
@@ -186,15 +247,19 @@ class DirectorLink:
 
     async def _unless_lost(self, awaitable: Awaitable[T]) -> T:
         task = asyncio.ensure_future(awaitable)
+        moved = asyncio.create_task(self._moved.wait())
         try:
-            await asyncio.wait((task, self.lost), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task, self.lost, moved), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise DirectorLost(self.lost.result())
+            if self.lost.done():
+                raise self.error()
+            raise _MovedError
         finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            for pending in (task, moved):
+                if not pending.done():
+                    pending.cancel()
+                    await asyncio.gather(pending, return_exceptions=True)
 
     async def _send_forever(self) -> None:
         while True:
@@ -210,14 +275,23 @@ class DirectorLink:
                     return
                 refused = {item["index"]: item["problems"] for item in answer["refused"]}
                 for index, (request, acknowledged) in enumerate(sent):
-                    if index in refused:
+                    refusal = self._refusal(refused[index]) if index in refused else None
+                    if refusal is not None:
                         self.outstanding.discard(request.id)
                     if acknowledged.done():
                         continue  # nobody waits for it any more
-                    if index in refused:
-                        acknowledged.set_exception(Refused([Problem(**problem) for problem in refused[index]]))
+                    if refusal is not None:
+                        acknowledged.set_exception(refusal)
                     else:
                         acknowledged.set_result(None)
+
+    def _refusal(self, found: Sequence[Mapping[str, str]]) -> Exception:
+        """Why a Request was not accepted: something is wrong with it, or the Director accepts nothing any more."""
+        problems = [Problem(**problem) for problem in found]
+        if any(problem.where != ITSELF for problem in problems):
+            return Refused(problems)
+        self.closed = problems[0].message.replace("this Director", f"Director {self.index}", 1)
+        return TakesNoMore(self.closed)
 
     async def _listen_forever(self) -> None:
         while True:
@@ -229,7 +303,7 @@ class DirectorLink:
             except DirectorLost as error:
                 await self._lose(error)
                 return
-            self._cursor = page["next"]
+            self._cursor = max(self._cursor, page["next"])
             self.hopeless = page["hopeless"]
             self.rate.add(len(page["outcomes"]))
             for item in page["outcomes"]:

@@ -15,7 +15,15 @@ from director.carving import carved, granted, launcher_of, settled
 from director.door import Problem, Refused, problems_of
 from director.pool_size import workers_of
 from director.runfolder import RunRecord
-from director.spec import AllocationSpec, DirectorSpec, ExchangeSpec, PoolSpec, SharesSpec, agent_id_of
+from director.spec import (
+    AllocationSpec,
+    DirectorSpec,
+    ExchangeSpec,
+    PoolSpec,
+    SharesSpec,
+    agent_id_of,
+)
+from director.terms import Terms
 from director.worker import versions
 from partitions.allocation import Allocation
 from partitions.carve import Partition, by_hosts, by_size, by_weight, even
@@ -45,17 +53,24 @@ class Plan:
     partitions: tuple[Partition, ...]
     launcher: Launcher
 
-    def record(self) -> RunRecord:
-        """The record of a new run, with a name and addresses of its own."""
-        return record_of(
-            new_run_id(),
-            datetime.now(UTC),
+    def record(self, of: RunRecord | None = None) -> RunRecord:
+        """The record of a run.
+
+        Args:
+            of: The run, if it is one that goes on; None: a new one, with a name and addresses of its own.
+        """
+        made = record_of(
+            of.run_id if of else new_run_id(),
+            of.created_at if of else datetime.now(UTC),
             spec=self.spec,
             shares=self.shares,
             pool=self.pool,
             partitions=self.partitions,
             lead=self.allocation.lead.hostname,
         )
+        if of is None:
+            return made
+        return made.model_copy(update={"launches": of.launches, "agent_ids": of.agent_ids})
 
 
 def new_run_id() -> str:
@@ -98,23 +113,27 @@ def record_of(
 
 
 def director_specs(
-    record: RunRecord, run_folder: str, exchange: ExchangeSpec, *, memory_ledger: bool
+    record: RunRecord, run_folder: str, exchange: ExchangeSpec, terms: Terms | None = None
 ) -> list[DirectorSpec]:
-    """What each Director of a run is told."""
+    """What each Director of a run is told, when it is launched as its record says."""
+    told = terms or Terms()
     return [
         DirectorSpec(
             run_id=record.run_id,
+            launch=record.launch_of(index),
             created_at=record.created_at,
             index=index,
-            agent_id=uuid.UUID(agent_id),
+            agent_id=agent_id,
             run_folder=run_folder,
             allocation=record.allocation,
             shares=record.shares,
             exchange=exchange,
             pool=record.pool,
-            memory_ledger=memory_ledger,
+            memory_ledger=told.memory_ledger,
+            walltime=told.walltime,
+            reuse=told.reuse,
         )
-        for index, agent_id in enumerate(record.agent_ids)
+        for index, agent_id in enumerate(record.addresses)
     ]
 
 
@@ -128,6 +147,7 @@ def plan(
     pool: PoolSpec,
     surroundings: Surroundings | None = None,
     elsewhere: bool = False,
+    hint: str = "Correct directors, nodes, shares or hosts",
 ) -> Plan:
     """Checks what a user asked for. Nothing is started.
 
@@ -140,6 +160,7 @@ def plan(
         pool: How workers are run.
         surroundings: The environment of the job; None: that of this process.
         elsewhere: Whether this is not the job's machine, so that the launcher need not be installed.
+        hint: What to do if the nodes cannot be shared so.
 
     Raises:
         Refused: If it cannot be launched.
@@ -150,7 +171,7 @@ def plan(
     if pool.workers_per_node is not None and pool.workers_per_accelerator > 1:
         message = "workers_per_node was given as well"
         raise Refused([Problem("workers_per_accelerator", message, "Give one of them")])
-    with refusing("Correct directors, nodes, shares or hosts"):
+    with refusing(hint):
         partitions = carved(found, parts, pool)
     with refusing("Correct launcher or launcher_program"):
         launcher = launcher_of(found, pool, around, installed=not elsewhere)

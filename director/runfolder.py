@@ -12,14 +12,35 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from director.door import Problem, Refused
-from director.spec import AllocationSpec, ExchangeSpec, PoolSpec, SharesSpec
+from director.spec import AllocationSpec, ExchangeSpec, PoolSpec, SharesSpec, agent_id_of
+from simulations.disk import sync_folder
 from simulations.records import StagedFile
 
 SCHEMA = 1
 COPY_CHUNK_BYTES = 1 << 20
+
+
+class LaunchRecord(BaseModel):
+    """One launching of Directors of a run.
+
+    Attributes:
+        number: Counts them, from 1.
+        at: When (UTC).
+        host: Name of the machine that launched them.
+        job_id: The batch job that it did so in, if any.
+        directors: Indices of those that were launched; None: all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int
+    at: datetime
+    host: str
+    job_id: str | None = None
+    directors: list[int] | None = None
 
 
 class RunRecord(BaseModel):
@@ -37,6 +58,8 @@ class RunRecord(BaseModel):
         workers: How many workers each Director has.
         agent_ids: Address of each Director on the exchange, when it was launched for the first time.
         versions: Versions of the packages of the client.
+        memory_ledger: Whether its ledgers are kept in memory only.
+        launches: The launchings of its Directors that a client with this folder has made, the latest last.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +75,32 @@ class RunRecord(BaseModel):
     workers: list[int]
     agent_ids: list[str]
     versions: dict[str, str]
+    memory_ledger: bool = False
+    launches: list[LaunchRecord] = Field(default_factory=list)
+
+    def launch_of(self, index: int) -> int:
+        """How often a Director has been launched, as far as is written down here; 1 if nothing is."""
+        mine = (one.number for one in self.launches if one.directors is None or index in one.directors)
+        return max(mine, default=1)
+
+    @property
+    def next_launch(self) -> int:
+        """Number of the next launching."""
+        return max((one.number for one in self.launches), default=1) + 1
+
+    @property
+    def addresses(self) -> list[uuid.UUID]:
+        """Address of each Director on the exchange, when it was launched for the last time."""
+        launched = [self.launch_of(index) for index in range(len(self.agent_ids))]
+        return [
+            agent_id_of(self.run_id, index, number) if number > 1 else uuid.UUID(self.agent_ids[index])
+            for index, number in enumerate(launched)
+        ]
+
+    def launched(self, launch: LaunchRecord) -> RunRecord:
+        """The same run, launched once more: it is open again."""
+        others = [one for one in self.launches if (one.number, one.directors) != (launch.number, launch.directors)]
+        return self.model_copy(update={"launches": [*others, launch], "closed_at": None})
 
 
 @dataclass(frozen=True)
@@ -74,6 +123,11 @@ class RunFolder:
     def report_file(self) -> Path:
         """The report."""
         return self.path / "report.html"
+
+    @property
+    def requests_file(self) -> Path:
+        """All that the run's client had to hand over; see `director.requestbook`."""
+        return self.path / "requests.jsonl"
 
     @property
     def inputs(self) -> Path:
@@ -110,6 +164,9 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _private(self.record_file, exclusive=True) as stream:
                 stream.write(record.model_dump_json(indent=1))
+                stream.flush()
+                os.fsync(stream.fileno())  # a run whose ledgers survive a power cut is of no use without it
+            sync_folder(self.path)
         except FileExistsError:
             what = "already holds a run" if self.record_file.exists() else "is not a folder"
             raise Refused([Problem("run-dir", f"{self.path} {what}", "Name another folder for this run")]) from None
@@ -133,7 +190,9 @@ class RunFolder:
             if found.run_id != record.run_id:
                 message = f"{self.path} holds run {found.run_id}, not {record.run_id}"
                 raise Refused([Problem("run-folder", message, "Name another folder for this run")])
-            record = record.model_copy(update={"versions": found.versions})
+            # What only its client knows stays.
+            kept = {name: getattr(found, name) for name in ("versions", "memory_ledger", "launches")}
+            record = record.model_copy(update=kept)
         # All Directors of a launching write the same, so it does not matter who is first, or last.
         if found != record:
             write_private(self.record_file, record.model_dump_json(indent=1))
@@ -161,15 +220,47 @@ class RunFolder:
                 [Problem("run", f"{self.record_file} is not readable: {error.errors()[0]['msg']}", hint)]
             ) from None
 
-    def close(self, at: datetime) -> None:
-        """Notes that the run was closed, and forgets the exchange."""
+    def reopen(self, record: RunRecord, exchange: ExchangeSpec) -> None:
+        """Notes that the run's Directors have been launched again, perhaps on other nodes.
+
+        To be called when they have their leases: until then, another client's may live.
+
+        Args:
+            record: The run, which the folder holds already.
+            exchange: Where they answer.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        write_private(self.record_file, record.model_dump_json(indent=1))
+        self.write_exchange(exchange)
+
+    def note_launch(self, launch: LaunchRecord) -> RunRecord:
+        """Notes that some of an open run's Directors are launched again; returns the record.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        record = self.read().launched(launch)
+        write_private(self.record_file, record.model_dump_json(indent=1))
+        return record
+
+    def close(self, at: datetime, exchange: ExchangeSpec | None = None) -> None:
+        """Notes that the run was closed, and forgets the exchange.
+
+        Args:
+            at: When (UTC).
+            exchange: The exchange; if another client has written down another one since, nothing is noted.
+        """
+        known = self.read_exchange()
+        if exchange is not None and known is not None and known != exchange:
+            return
         self.exchange_file.unlink(missing_ok=True)
         write_private(self.record_file, self.read().model_copy(update={"closed_at": at}).model_dump_json(indent=1))
 
     def write_exchange(self, exchange: ExchangeSpec) -> None:
         """Leaves address and token for those who attach later, readable by the owner only."""
-        with _private(self.exchange_file) as stream:
-            stream.write(exchange.model_dump_json())
+        write_private(self.exchange_file, exchange.model_dump_json())
 
     def read_exchange(self) -> ExchangeSpec | None:
         """Address and token of the exchange, or None if the run is not open."""

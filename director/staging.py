@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from director.door import Problem, Refused, check
+from director.door import Checked, Problem, Refused, check
 from simulations.records import Request, StagedFile
-from simulations.tool import AnyTool
+from simulations.tool import AnyTool, request_key
 
 UNSTAGED = StagedFile(name="unstaged", sha256="0" * 64)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A Request that can be handed over.
+
+    Attributes:
+        request: The Request, complete, with its files.
+        key: Its key, by the Tools that are installed here.
+    """
+
+    request: Request
+    key: str
 
 
 def prepare(
@@ -19,7 +33,7 @@ def prepare(
     base: Path,
     confined: bool,
     stage: Callable[[Path], StagedFile] | None,
-) -> list[Request]:
+) -> list[Ready]:
     """Checks Requests and copies the files that they name.
 
     Args:
@@ -27,7 +41,8 @@ def prepare(
         tools: The installed Tools.
         base: Folder that relative paths start from.
         confined: Whether every file must lie in that folder.
-        stage: Copies a file into the run folder. None checks without copying.
+        stage: Copies a file into the run folder. None checks without copying; the keys of Requests that name files
+            are not theirs then.
 
     Returns:
         The Requests, complete, with their files.
@@ -37,25 +52,29 @@ def prepare(
     """
     problems: list[Problem] = []
     found: dict[Path, StagedFile] = {}
-    paths: list[dict[str, Path]] = []
+    passed: list[tuple[dict[str, Path], Checked]] = []
     for index, request in enumerate(requests):
         try:
             mine = _files(request, tools, base, confined)
-            check(request.model_copy(update={"files": dict.fromkeys(mine, UNSTAGED) | request.files}), tools)
+            files = dict.fromkeys(mine, UNSTAGED) | request.files if mine else request.files
+            passed.append((mine, check(request.model_copy(update={"files": files}) if mine else request, tools)))
         except Refused as refusal:
             problems += [problem.within(f"requests[{index}]") for problem in refusal.problems]
-        else:
-            paths.append(mine)
     if problems:
         raise Refused(problems)
     if stage is not None:
-        found = {path: stage(path) for path in {path for mine in paths for path in mine.values()}}
+        found = {path: stage(path) for path in {path for mine, _ in passed for path in mine.values()}}
     return [
-        request.model_copy(
-            update={"files": request.files | {name: found[path] for name, path in mine.items() if found}}
-        )
-        for request, mine in zip(requests, paths, strict=True)
+        _ready(request, {name: found[path] for name, path in mine.items() if found}, checked)
+        for request, (mine, checked) in zip(requests, passed, strict=True)
     ]
+
+
+def _ready(request: Request, staged: Mapping[str, StagedFile], checked: Checked) -> Ready:
+    if not staged:
+        return Ready(request, checked.key)
+    files = {**request.files, **staged}
+    return Ready(request.model_copy(update={"files": files}), request_key(checked.tool, checked.model, files))
 
 
 def _files(request: Request, tools: Mapping[str, AnyTool], base: Path, confined: bool) -> dict[str, Path]:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from director.batch import Batch
@@ -24,6 +25,7 @@ from director.situation import bounded
 from director.spec import ExchangeSpec
 from director.staging import prepare
 from director.submission import Say, Submission
+from director.terms import Terms, reuse_spec, walltime_spec
 from simulations.tool import find_tools
 
 SERVICE_S = 15.0
@@ -47,6 +49,7 @@ async def submit_batch(
     wait_s: float,
     local_services: bool,
     say: Say,
+    reserve_s: float | None = None,
 ) -> dict[str, Any]:
     """Submits a batch.
 
@@ -63,6 +66,7 @@ async def submit_batch(
         wait_s: How long to wait for them, in s.
         local_services: Whether Globus Compute's services are this machine's own.
         say: Told how it goes.
+        reserve_s: How long before the job's end all that runs is asked to save what it has done, in s.
 
     Returns:
         What is to be said of it: ``run_id``, ``endpoint_id``, ``run_folder``, ``host``, ``requests``, ``directors``.
@@ -86,6 +90,10 @@ async def submit_batch(
         options={"workers_per_node": file.workers_per_node, "threads_per_worker": file.threads_per_worker},
         linger_s=linger_s,
         run_folder=run_folder,
+        terms=Terms(
+            walltime_spec(None, reserve_s, datetime.now(UTC)),
+            reuse_spec(file.reuse, file.reuse_from, seen=False),
+        ),
     )
     exchange = settle(choice, plan.run_id)
     options = {**options_of(settings), "nodes": file.nodes, "directors": file.directors}
@@ -93,7 +101,8 @@ async def submit_batch(
     await _online(service, endpoint_id)
     folder = store.make(plan.run_id)
     try:
-        requests = prepare(what.requests, find_tools(), base=what.base, confined=True, stage=folder.stage)
+        ready = prepare(what.requests, find_tools(), base=what.base, confined=True, stage=folder.stage)
+        requests = [item.request for item in ready]
         client = await connect(exchange)
     except BaseException:
         shutil.rmtree(folder.path, ignore_errors=True)

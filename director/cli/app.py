@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from director.cli import endpoint, exchange, look, partitions, run, steer, submit
+from director.cli import endpoint, exchange, ledger, look, partitions, run, steer, submit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,11 +43,15 @@ app.command(name="submit")(submit.submit)
 app.command(name="resume")(submit.resume)
 app.command(name="watch")(steer.watch)
 app.command(name="cancel")(steer.cancel)
+app.command(name="prioritize")(steer.prioritize)
+app.command(name="pause")(steer.pause)
+app.command(name="unpause")(steer.unpause)
 app.command(name="drain")(steer.drain)
 app.command(name="close")(steer.close)
 app.command(name="fetch")(steer.fetch)
 app.command(name="exchange")(exchange.exchange)
 app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(ledger.app, name="ledger")
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -25,6 +27,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard
 def err_console() -> Console:
     """A console on standard error."""
     return Console(stderr=True, highlight=False)
+
+
+def resume_command(folder: os.PathLike[str] | str) -> str:
+    """What a user types to finish a run."""
+    return shlex.join(["director", "run", "--resume", os.fspath(folder)])
 
 
 def emit(value: Any) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -14,8 +15,10 @@ from rich.console import Console
 from director.cli.console import OK, RUN_FAILED, SOME_NOT_OK, JsonOption, emit, endings, err_console
 from director.cli.target import ExchangeOption, RunArgument, SecretOption, Target, find_target
 from director.door import Problem, Refused
-from director.history import History, read_history
+from director.history import History, read_history, read_passages
+from director.ledger import LedgerError
 from director.runfolder import RunFolder
+from director.totals import add_up
 from simulations.records import Outcome, Status
 from simulations.tool import find_tools
 
@@ -50,10 +53,12 @@ def status(
     with endings(as_json):
         target = find_target(run, exchange, exchange_secret)
         document = asyncio.run(_elsewhere(target)) if target.folder is None else _here(target.folder)
+        totals = add_up(director.get("accounting") for director in document["directors"])
+        document["accounting"] = totals.model_dump(mode="json") if totals else None
         if as_json:
             emit(document)
         else:
-            from director.watching import status_view
+            from director.status_view import status_view
 
             ended = datetime.fromisoformat(document["closed_at"]) if document["closed_at"] else datetime.now(UTC)
             begun = datetime.fromisoformat(document["created_at"]) if document["created_at"] else ended
@@ -62,14 +67,20 @@ def status(
 
 
 def _here(folder: RunFolder) -> dict[str, Any]:
-    history = _history(folder)
+    record = folder.read()
+    # An open run with many Outcomes answers at once; its ledgers take a while to read.
     live = asyncio.run(_live(folder)) if folder.exchange_file.exists() else None
+    if live is None:
+        history = _history(folder)
+        record = history.record
+        with _readable(folder):
+            directors = history.states(read_passages(history, find_tools()))
     return {
-        "run_id": history.record.run_id,
-        "created_at": history.record.created_at.isoformat(),
-        "closed_at": history.record.closed_at.isoformat() if history.record.closed_at else None,
+        "run_id": record.run_id,
+        "created_at": record.created_at.isoformat(),
+        "closed_at": record.closed_at.isoformat() if record.closed_at else None,
         "open": live is not None,
-        "directors": live or history.states(),
+        "directors": directors if live is None else live,
     }
 
 
@@ -162,8 +173,15 @@ def report(
 
 
 def _history(folder: RunFolder) -> History:
-    try:
+    with _readable(folder):
         return read_history(folder)
-    except sqlite3.Error as error:
-        hint = "If its Director is writing, try again; if the file is damaged, restore it from a copy"
-        raise Refused([Problem("run", f"a ledger of {folder.path} cannot be read ({error})", hint)]) from None
+
+
+@contextlib.contextmanager
+def _readable(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except LedgerError as error:
+        raise Refused(
+            [Problem("run", str(error), f"See what can be read: director ledger check {folder.path}")]
+        ) from None

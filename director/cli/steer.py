@@ -1,22 +1,31 @@
-"""Commands that steer a run that is open: watch, cancel, drain, close, fetch."""
+"""Commands that steer a run that is open: watch, cancel, prioritize, pause, unpause, drain, close, fetch."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
-from director.cli.console import OK, SOME_NOT_OK, JsonOption, emit, endings, err_console
+from director.cli.console import OK, SOME_NOT_OK, JsonOption, emit, endings, err_console, resume_command
 from director.cli.target import ExchangeOption, RunArgument, SecretOption, Target, find_target
 from director.door import Problem, Refused
 from simulations.records import Outcome, Status
 
+if TYPE_CHECKING:
+    from director.fleet import Fleet
+
 RETRY_S = 3.0
+UNSENT = "unsent"
+
+IdsArgument = Annotated[list[str], typer.Argument(help="Ids of the Requests, or how they begin; or the word all.")]
+Act = Callable[["Fleet", list[str]], Awaitable[dict[str, str]]]
+"""Does something to Requests; says for each id what became of it."""
 
 
 def watch(
@@ -29,9 +38,10 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print each Outcome as a line of JSON.")] = False,
 ) -> None:
     """Show an open run until all of it is done. Stopping to watch changes nothing for the run."""
-    hint = f"What was done: director outcomes {run}. To launch its Directors again: director resume {run}"
     with endings(as_json):
         target = find_target(run, exchange, exchange_secret)
+        again = f"director resume {run}" if target.folder is None else resume_command(run)
+        hint = f"What was done: director outcomes {run}. To launch its Directors again: {again}"
         found = asyncio.run(_watch(target, give_up_s, as_json, hint))
     raise typer.Exit(OK if all(outcome.status is Status.OK for outcome in found) else SOME_NOT_OK)
 
@@ -86,33 +96,106 @@ async def _told(target: Target, error: str) -> str:
 
 def cancel(
     run: RunArgument,
-    ids: Annotated[list[str], typer.Argument(help="Ids of the Requests, or how they begin; or the word all.")],
+    ids: IdsArgument,
     exchange: ExchangeOption = None,
     exchange_secret: SecretOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Cancel Requests of an open run. Those that run stop within a few seconds."""
+    _steer(run, ids, exchange, exchange_secret, as_json, lambda fleet, names: fleet.cancel(names))
+
+
+def prioritize(
+    run: RunArgument,
+    ids: IdsArgument,
+    priority: Annotated[
+        int, typer.Option(min=-1000, max=1000, help="Of two that wait, the one with the higher priority starts first.")
+    ],
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let Requests of an open run start before or after others. What runs already is left alone."""
+    _steer(run, ids, exchange, exchange_secret, as_json, lambda fleet, names: fleet.prioritize(names, priority))
+
+
+def _steer(
+    run: str, words: list[str], exchange: str | None, secret_file: Path | None, as_json: bool, act: Act
+) -> NoReturn:
+    """Does something to the Requests that a user means, and says what became of each."""
     with endings(as_json):
-        target = find_target(run, exchange, exchange_secret)
-        answers = asyncio.run(_cancel(target, ids))
+        answers = asyncio.run(_answers(find_target(run, exchange, secret_file), words, act))
         if as_json:
             emit(answers)
         else:
             for name, what in answers.items():
                 typer.echo(f"{name} {what}")
-    raise typer.Exit(SOME_NOT_OK if "unknown" in answers.values() else OK)
+        unsent = sum(what == UNSENT for what in answers.values())
+        if unsent:
+            hint = "Do this again later; or end the run: director close"
+            text = (
+                f"{unsent} requests are left as they are: the run's client has not handed them over yet. {hint} {run}"
+            )
+            err_console().print(text, soft_wrap=True, markup=False)
+    raise typer.Exit(SOME_NOT_OK if {"unknown", UNSENT} & set(answers.values()) else OK)
 
 
-async def _cancel(target: Target, ids: list[str]) -> dict[str, str]:
+async def _answers(target: Target, words: list[str], act: Act) -> dict[str, str]:
+    """What Directors say of the Requests that a user means by words: ids, how they begin, or all that are open."""
     async with await target.fleet() as fleet:
         there = await fleet.open_ids()
-        # A word that begins no open id may be one that has ended, or nobody's: the Directors say which.
-        wanted = [name for word in ids for name in _begun(there, word) or [word]]
-        return await fleet.cancel(there if ids == ["all"] else wanted)
+        waiting = await asyncio.to_thread(_unsent, target)
+        known = [*there, *(name for name in waiting if name not in set(there))]
+        # A word that begins no id may be that of one that has ended, or nobody's: the Directors say which.
+        meant = known if words == ["all"] else [name for word in words for name in _begun(known, word) or [word]]
+        answers = await act(fleet, list(dict.fromkeys(meant)))
+    return {name: UNSENT if what == "unknown" and name in waiting else what for name, what in answers.items()}
 
 
 def _begun(names: list[str], word: str) -> list[str]:
     return [word] if word in names else [name for name in names if name.startswith(word)]
+
+
+def _unsent(target: Target) -> set[str]:
+    """Ids of the Requests that a run's client has written down, and no Director has, as far as that is known here."""
+    from director.left import unsent
+
+    return {request.id for request in unsent(target.folder)} if target.folder is not None else set()
+
+
+def pause(
+    run: RunArgument,
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let an open run start nothing more; what runs saves what it has done and stops. `director unpause` goes on."""
+    with endings(as_json):
+        left = asyncio.run(_pause(find_target(run, exchange, exchange_secret)))
+        text = f"nothing more is started; {left} requests that run stop as soon as they can"
+        emit({"running": left} if as_json else text)
+
+
+async def _pause(target: Target) -> int:
+    async with await target.fleet() as fleet:
+        return await fleet.pause()
+
+
+def unpause(
+    run: RunArgument,
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a run that was paused go on."""
+    with endings(as_json):
+        left = asyncio.run(_unpause(find_target(run, exchange, exchange_secret)))
+        emit({"open": left} if as_json else f"the run goes on; {left} requests are open")
+
+
+async def _unpause(target: Target) -> int:
+    async with await target.fleet() as fleet:
+        return await fleet.unpause()
 
 
 def drain(
@@ -138,7 +221,10 @@ def close(
     exchange_secret: SecretOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """End an open run's Directors now. What is open stays in their ledgers; `director resume` goes on with it."""
+    """End an open run's Directors now. What is open stays in their ledgers.
+
+    A run that was submitted goes on with `director resume`, one in a run folder with `director run --resume`.
+    """
     with endings(as_json):
         ended = asyncio.run(_close(find_target(run, exchange, exchange_secret)))
         emit({"closed": ended} if as_json else f"{ended} Directors end within a few seconds")

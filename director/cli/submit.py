@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from director.batch import Batch, read_batch
-from director.cli.console import JsonOption, emit, endings, err_console
+from director.cli.console import JsonOption, emit, endings, err_console, resume_command
 from director.cli.target import ExchangeOption, RunArgument, SecretOption, choose_remote, find_target, known
 from director.door import Problem, Refused
+from director.durations import seconds_of
 from simulations.tool import find_tools
 
 SetOption = Annotated[
@@ -24,6 +26,18 @@ LocalServicesOption = Annotated[
     typer.Option(
         envvar="DIRECTOR_LOCAL_SERVICES", help="Globus Compute's services are on this machine (for tests of endpoints)."
     ),
+]
+
+ReserveOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How long before the end all that runs is asked to save what it has done: 20s. Default: 10 to 60 s."
+    ),
+]
+NoReuseOption = Annotated[bool, typer.Option("--no-reuse", help="Run all, also what has an Outcome of equal inputs.")]
+ReuseFromOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Use Outcomes of equal inputs of this run folder too, where the Directors run. May be repeated."),
 ]
 
 INTERRUPTED = "interrupted; what was submitted goes on by itself. Look at it: director watch RUN"
@@ -44,6 +58,9 @@ def submit(
     linger_s: Annotated[
         float, typer.Option(min=0, help="How long Directors stay when nothing is left to run, in s.")
     ] = 300.0,
+    reserve: ReserveOption = None,
+    no_reuse: NoReuseOption = False,
+    reuse_from: ReuseFromOption = None,
     wait_s: WaitOption = 3600.0,
     local_services: LocalServicesOption = False,
     as_json: JsonOption = False,
@@ -56,7 +73,7 @@ def submit(
         choice = choose_remote(exchange, exchange_secret, os.environ)
         submitted = asyncio.run(
             submit_batch(
-                _with(what, nodes, directors),
+                _with(what, nodes, directors, reuse=not no_reuse, reuse_from=reuse_from or []),
                 name=batch.name,
                 endpoint_id=_uuid(endpoint),
                 settings=settings or [],
@@ -68,6 +85,7 @@ def submit(
                 wait_s=wait_s,
                 local_services=local_services,
                 say=_say,
+                reserve_s=seconds_of(reserve, "--reserve") if reserve else None,
             )
         )
         _tell(submitted, as_json)
@@ -86,6 +104,10 @@ def resume(
         from director.submitting import resume_run
 
         target = find_target(run, exchange, exchange_secret)
+        if target.folder is not None and target.folder.record_file.is_file():
+            message = f"{target.folder.path} is a run folder, and its Directors are launched where its nodes are"
+            hint = f"Do that in a job, or on this machine: {resume_command(run)}"
+            raise Refused([Problem("RUN", message, hint)])
         found = target.remembered()
         resumed = asyncio.run(resume_run(found, target.spec, target.store, wait_s=wait_s, force=force, say=_say))
         _tell(resumed, as_json)
@@ -98,9 +120,13 @@ def find_store() -> Any:
     return RunStore(home(os.environ))
 
 
-def _with(what: Batch, nodes: int | None, directors: int | None) -> Batch:
+def _with(
+    what: Batch, nodes: int | None, directors: int | None, *, reuse: bool = True, reuse_from: Sequence[str] = ()
+) -> Batch:
     """A batch with what the command line says instead of the file."""
-    changes = {name: value for name, value in {"nodes": nodes, "directors": directors}.items() if value is not None}
+    given: dict[str, Any] = {"nodes": nodes, "directors": directors}
+    changes = {name: value for name, value in given.items() if value is not None}
+    changes |= {"reuse": what.file.reuse and reuse, "reuse_from": [*what.file.reuse_from, *reuse_from]}
     return Batch(what.file.model_copy(update=changes), what.base, what.requests)
 
 

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -161,3 +162,49 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     for path in (tmp_path / "gone.yaml", tmp_path):
         with pytest.raises(Refused, match="cannot be read"):
             read_batch(path, TOOLS)
+
+
+def test_priority_timeout_deadline_and_reuse_are_those_of_every_request_of_an_entry(tmp_path):
+    text = """
+reuse_from: [earlier, /scratch/other]
+requests:
+  - tool: mock_md
+    inputs: {duration_s: 0}
+    repeat: 2
+    priority: -3
+    timeout_s: 90
+    deadline: 2026-03-01T18:00:00+01:00
+    reuse: false
+  - {tool: mock_md, inputs: {duration_s: 0}, deadline: "2026-03-01T17:00:00Z"}
+  - {tool: mock_md, inputs: {duration_s: 0}}
+"""
+    batch = read_batch(written(tmp_path, text), TOOLS)
+    first, second, third, plain = batch.requests
+    for request in (first, second):
+        assert (request.priority, request.timeout_s, request.reuse) == (-3, 90.0, False)
+    assert first.deadline == third.deadline == datetime(2026, 3, 1, 17, tzinfo=UTC)
+    assert (plain.priority, plain.timeout_s, plain.deadline, plain.reuse) == (0, None, None, True)
+    assert batch.file.reuse
+    assert batch.stores == [str(tmp_path / "earlier"), "/scratch/other"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("priority", "1001", "less than or equal to 1000"),
+        ("priority", "high", "integer"),
+        ("timeout_s", "0", "greater than 0"),
+        ("timeout_s", ".inf", "finite"),
+        ("deadline", "2026-03-01T18:00:00", "timezone"),
+        ("deadline", '"2026-03-01T18:00:00"', "timezone"),
+        ("deadline", "2h", "ISO 8601"),
+        ("deadline", "2026-03-01", "datetime"),
+        ("deadline", "17", "datetime"),
+        ("reuse", '"no"', "boolean"),
+    ],
+)
+def test_a_time_without_its_zone_and_what_is_out_of_bounds_is_refused(tmp_path, field, value, said):
+    text = f"requests:\n  - tool: mock_md\n    inputs: {{duration_s: 0}}\n    {field}: {value}\n"
+    (problem,) = refused(tmp_path, text)
+    assert problem.where == f"requests[0].{field}"
+    assert said in problem.message

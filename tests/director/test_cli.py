@@ -26,6 +26,8 @@ OUTCOME_FIELDS = [
     "worker",
     "accelerator",
     "attempts",
+    "history",
+    "usage",
     "submitted_at",
     "started_at",
     "finished_at",
@@ -130,6 +132,13 @@ def test_status_of_a_closed_run_comes_from_its_ledgers(finished):
     assert document["open"] is False
     assert [item["partition"] for item in document["directors"]] == [["local-0", "local-1"], ["local-2", "local-3"]]
     assert sum(sum(item["finished"].values()) for item in document["directors"]) == 4
+    totals = document["accounting"]
+    assert totals["endings"] == {"ok": 3, "failed": 1}
+    assert totals["startup_s"] + totals["run_s"] + totals["idle_s"] == pytest.approx(totals["worker_s"], rel=1e-6)
+    assert totals["simulated_ns"] > 0
+    assert sum(item["accounting"]["node_hours"] for item in document["directors"]) == pytest.approx(
+        totals["node_hours"]
+    )
     assert "closed" in director("status", "run", cwd=folder).stdout
 
 

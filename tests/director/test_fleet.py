@@ -12,6 +12,7 @@ from academy.identifier import AgentId
 from academy.serialize import SerializationStrategy
 
 from director import DirectorLost, Fleet, LaunchError, Refused, Request, sweep
+from director.call import WoundDown
 from director.exchange import factory_of
 from director.history import read_history
 from director.launch import DirectorProcess, LocalSite
@@ -123,7 +124,7 @@ async def test_a_director_without_workers_is_sent_nothing_while_others_have_some
 async def test_a_draining_fleet_accepts_nothing_more(tmp_path):
     async with Fleet.launch(run_dir=tmp_path / "run") as fleet:
         assert await fleet.drain() == 0
-        with pytest.raises(Refused, match="draining"):
+        with pytest.raises(WoundDown, match="Director 0 is draining"):
             await fleet.run("mock_md", duration_s=0)
 
 
@@ -227,7 +228,7 @@ async def test_shares_by_weight(tmp_path):
 
 
 async def test_losing_a_director_is_said_and_what_it_had_accepted_is_in_its_ledger(tmp_path):
-    async with Fleet.launch(run_dir=tmp_path / "run") as fleet:
+    async with Fleet.launch(run_dir=tmp_path / "run", relaunches=0) as fleet:
         stream = asyncio.create_task(collect(fleet.map(sweep("mock_md", duration_s=30, seed=range(4)))))
         async with asyncio.timeout(60):
             while not (await fleet.status())[0]["running"]:

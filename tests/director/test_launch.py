@@ -19,6 +19,7 @@ from director.exchange import LoopbackExchange
 from director.plan import allocation_spec, director_specs, plan, pool_spec
 from director.runfolder import RunFolder
 from director.starting import connect
+from director.terms import Terms
 
 
 def recorded(directors, **options):
@@ -37,7 +38,7 @@ async def test_a_director_runs_from_json_until_it_is_closed(tmp_path, exchange):
     record = recorded(2, threads_per_worker=2)
     folder = RunFolder(tmp_path / "run")
     folder.create(record)
-    spec = director_specs(record, str(folder.path), exchange.spec, memory_ledger=False)[1]
+    spec = director_specs(record, str(folder.path), exchange.spec)[1]
     text = spec.model_dump_json()
     assert DirectorSpec.model_validate_json(text) == spec
 
@@ -52,7 +53,8 @@ async def test_a_director_runs_from_json_until_it_is_closed(tmp_path, exchange):
         summary = await running
     await client.close()
 
-    assert summary == {"director": 1, "ok": True, "reason": "closed by its client"}
+    assert (summary["director"], summary["ok"], summary["reason"]) == (1, True, "closed by its client")
+    assert (summary["done"], summary["open"]) == (1, 0)
     assert (outcome["status"], outcome["partition"], outcome["host"]) == ("ok", ["local-1"], "local-1")
     assert outcome["result"]["threads"] == 2
     # Parsl's traffic is encrypted, and the keys are the owner's alone.
@@ -70,7 +72,7 @@ def test_a_spec_that_is_not_one_is_refused(text):
 
 def test_a_director_whose_spec_cannot_be_met_says_why(tmp_path, exchange):
     record = recorded(1)
-    (spec,) = director_specs(record, str(tmp_path / "run"), exchange.spec, memory_ledger=True)
+    (spec,) = director_specs(record, str(tmp_path / "run"), exchange.spec, Terms(memory_ledger=True))
     broken = json.loads(spec.model_dump_json()) | {"shares": {"kind": "size", "values": [7]}}
     summary = run_director(broken)
     assert summary["ok"] is False

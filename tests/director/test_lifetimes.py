@@ -129,7 +129,8 @@ def test_when_client_and_directors_are_killed_together_nothing_remains(client):
 async def test_a_process_of_a_worker_pool_that_is_killed_is_replaced_and_its_request_ends_ok(tmp_path, which):
     folder = tmp_path / "run"
     async with Fleet.launch(nodes=1, run_dir=folder, workers_per_node=1) as fleet:
-        stream = fleet.map(sweep("mock_md", duration_s=1.0, seed=range(5)))
+        # Without its helper a pool goes on for four seconds, and then another one takes its place.
+        stream = fleet.map(sweep("mock_md", duration_s=3.0, seed=range(3)))
         outcomes = [await anext(stream)]
         # A worker pool starts its helper first, then its worker.
         children = named(members(folder), "spawn_main")
@@ -137,7 +138,7 @@ async def test_a_process_of_a_worker_pool_that_is_killed_is_replaced_and_its_req
         os.kill(children[which], signal.SIGKILL)
         outcomes += [outcome async for outcome in stream]
     assert {outcome.status for outcome in outcomes} == {"ok"}
-    assert len({outcome.id for outcome in outcomes}) == 5
+    assert len({outcome.id for outcome in outcomes}) == 3
     assert max(outcome.attempts for outcome in outcomes) >= 2
 
 
@@ -158,14 +159,23 @@ async def test_a_worker_pool_that_is_killed_is_replaced_and_its_requests_end_ok(
     assert hosts == {"local-0", "local-1"}
 
 
-async def test_when_the_interchange_is_killed_open_requests_end_with_that_reason(tmp_path):
+async def test_when_the_interchange_is_killed_another_takes_its_place_and_all_requests_end_ok(tmp_path):
     folder = tmp_path / "run"
-    async with Fleet.launch(nodes=1, run_dir=folder, workers_per_node=1) as fleet:
-        stream = fleet.map(sweep("mock_md", duration_s=1.0, seed=range(4)))
+    async with Fleet.launch(nodes=2, run_dir=folder, workers_per_node=1) as fleet:
+        stream = fleet.map(sweep("mock_md", duration_s=1.0, seed=range(8)))
         outcomes = [await anext(stream)]
-        (interchange,) = named(members(folder), "HTEX interchange")
+        everything = members(folder)
+        (interchange,) = named(everything, "HTEX interchange")
         os.kill(interchange, signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             outcomes += [outcome async for outcome in stream]
-    assert [outcome.status.value for outcome in outcomes] == ["ok", "failed", "failed", "failed"]
-    assert {outcome.error.message for outcome in outcomes[1:]} == {"Parsl's interchange has ended"}
+        assert not alive(interchange)
+        assert len(named(members(folder), "HTEX interchange")) == 1
+        # A worker pool's helper and its worker, on each of the nodes: none of those before.
+        assert len(named(members(folder), "spawn_main")) == 4
+        everything |= members(folder)
+    assert {outcome.status for outcome in outcomes} == {"ok"}
+    assert len({outcome.id for outcome in outcomes}) == 8
+    assert max(outcome.attempts for outcome in outcomes) == 2
+    wait_until(lambda: gone(everything), 5, "the end of all processes")
+    assert not processes_naming(str(folder))

@@ -2,7 +2,8 @@ import hashlib
 
 import pytest
 
-from director.door import Refused
+from director.door import Refused, check
+from director.runfolder import RunFolder
 from director.staging import prepare
 from simulations.records import Request, StagedFile
 from simulations.tool import find_tools
@@ -21,7 +22,8 @@ def prepared(requests, base, confined=True):
         copied.append(path)
         return StagedFile(name=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), suffix=path.suffix)
 
-    return prepare(requests, TOOLS, base=base, confined=confined, stage=stage), copied
+    ready = prepare(requests, TOOLS, base=base, confined=confined, stage=stage)
+    return [item.request for item in ready], copied
 
 
 def test_a_file_is_copied_once_and_travels_by_its_content(tmp_path):
@@ -60,3 +62,23 @@ def test_a_script_may_name_files_anywhere(tmp_path):
     inner.mkdir()
     ready, _ = prepared([md("../a.pdb")], inner, confined=False)
     assert "structure" in ready[0].files
+
+
+def test_the_key_of_a_request_is_that_of_its_files_content_and_not_of_their_names(tmp_path):
+    (tmp_path / "a.pdb").write_text("one")
+    (tmp_path / "b.pdb").write_text("one")
+    (tmp_path / "c.pdb").write_text("two")
+    folder = RunFolder(tmp_path / "run")
+    folder.inputs.mkdir(parents=True)
+    requests = [md("a.pdb"), md("b.pdb"), md("c.pdb"), md("ala10"), md("ala10")]
+    ready = prepare(requests, TOOLS, base=tmp_path, confined=True, stage=folder.stage)
+    keys = [item.key for item in ready]
+    assert keys[0] != keys[2] != keys[3] != keys[0]
+    assert keys == [check(item.request, TOOLS).key for item in ready], "as the Director finds it"
+
+
+def test_equal_inputs_have_equal_keys_and_whatever_else_is_asked_for(tmp_path):
+    first = Request(tool="mock_md", inputs={"duration_s": 1})
+    other = Request(tool="mock_md", inputs={"duration_s": 1.0}, priority=5, timeout_s=9, reuse=False)
+    ready = prepare([first, other], TOOLS, base=tmp_path, confined=True, stage=None)
+    assert ready[0].key == ready[1].key

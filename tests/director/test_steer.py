@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from director.cli.app import app
 from director.fleet import Fleet
+from director.requestbook import RequestBook
 from simulations.records import Request
 from tests.helpers import mock_request, wait_until
 
@@ -97,9 +98,12 @@ def typed(folder, monkeypatch):
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
-@pytest.mark.parametrize("command", ["status", "outcomes", "watch", "cancel", "drain", "close", "fetch", "resume"])
+@pytest.mark.parametrize(
+    "command",
+    ["status", "outcomes", "watch", "cancel", "prioritize", "pause", "unpause", "drain", "close", "fetch", "resume"],
+)
 def test_a_run_that_nobody_knows_is_refused_in_words_and_in_json(typed, command):
-    more = ["all"] if command == "cancel" else []
+    more = {"cancel": ["all"], "prioritize": ["all", "--priority", "1"]}.get(command, [])
     done = typed(command, "nosuchrun", *more, "--json")
     assert (done.exit_code, done.stdout) == (2, "")
     (problem,) = json.loads(done.stderr)["refused"]
@@ -170,12 +174,64 @@ def test_cancel_takes_how_ids_begin(director, run):
     wait_until(lambda: run.statuses().get("p-one") == run.statuses().get("p-two") == "cancelled", what="both ends")
 
 
+def test_a_paused_run_starts_nothing_and_goes_on_in_the_order_of_new_priorities(director, run):
+    assert json.loads(director("pause", "run", "--json").stdout) == {"running": 0}
+    assert [item["state"] for item in json.loads(director("status", "run", "--json").stdout)["directors"]] == [
+        "paused",
+        "paused",
+    ]
+    run.give((0, mock_request("v-low", 0.21)), (0, mock_request("v-mid", 0.22)), (0, mock_request("v-high", 0.23)))
+    words = ("prioritize", "run", "v-h", "md1", "nobody", "--priority", "7", "--json")
+    answers = json.loads(director(*words, code=1).stdout)
+    assert answers == {"v-high": "changed", "md1": "finished", "nobody": "unknown"}
+    assert "v-low changed" in director("prioritize", "run", "v-low", "--priority", "-7").stdout
+    assert not {"v-low", "v-mid", "v-high"} & set(run.statuses())
+    assert json.loads(director("unpause", "run", "--json").stdout) == {"open": 3}
+    wait_until(lambda: {"v-low", "v-mid", "v-high"} <= set(run.statuses()), 60, "all three")
+    assert [name for name in run.statuses() if name.startswith("v-")] == ["v-high", "v-mid", "v-low"]
+
+
+@pytest.mark.parametrize("priority", ["1001", "-1001", "high"])
+def test_a_priority_that_is_none_is_refused(typed, priority):
+    assert typed("prioritize", "run", "all", "--priority", priority).exit_code == 2
+
+
+def test_a_run_folder_is_resumed_by_director_run(director, run):
+    done = director("resume", run.path, code=2)
+    assert "director run --resume" in " ".join(done.stderr.split())
+
+
 def test_cancel_all_is_all_that_is_open(director, run):
     run.give((0, mock_request("a-one", 600)), (1, mock_request("a-two", 600)))
     answers = json.loads(director("cancel", "run", "all", "--json").stdout)
     assert set(answers) == {"a-one", "a-two"}
     wait_until(lambda: run.statuses().get("a-one") == run.statuses().get("a-two") == "cancelled", what="both ends")
     assert json.loads(director("cancel", "run", "all", "--json").stdout) == {}
+
+
+def test_requests_that_their_client_has_not_handed_over_yet_are_said_to_be_left_as_they_are(director, run):
+    book = run.fleet.folder.requests_file
+    RequestBook(book).add([mock_request("u-one"), mock_request("u-two"), mock_request("md1")])
+    run.give((0, mock_request("u-here", 600)))
+    try:
+        done = director("cancel", "run", "u-", "md1", "--json", code=1)
+        assert json.loads(done.stdout) in (
+            {"u-here": what, "u-one": "unsent", "u-two": "unsent", "md1": "finished"}
+            for what in ("cancelled", "stopping")
+        )
+        assert "2 requests are left as they are" in done.stderr
+        assert "director close run" in done.stderr
+        assert (
+            json.loads(director("prioritize", "run", "all", "--priority", "3", "--json", code=1).stdout).items()
+            >= {
+                "u-one": "unsent",
+                "u-two": "unsent",
+            }.items()
+        )
+        wait_until(lambda: run.statuses().get("u-here") == "cancelled", 60, "the end of what ran")
+        assert not {"u-one", "u-two"} & set(run.statuses())
+    finally:
+        book.unlink()
 
 
 def test_watch_prints_each_outcome_once_until_nothing_is_open_and_its_code_tells_how_they_ended(director, run):
