@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-globus bench lint docs clean
+.PHONY: help demo test test-cluster test-globus test-faults bench lint docs clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,10 +26,13 @@ test: $(READY)  ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-cluster: $(READY)  ## Run the tests that need several nodes, in a Slurm cluster of namespaces (Debian, root)
-	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests/cluster
 
 test-globus: $(READY)  ## Run the tests of Globus Compute: SDK, broker, endpoint and Slurm, in namespaces (Debian, root)
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/globus
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests/globus
+
+test-faults: $(READY)  ## Kill, fill up and take away everything, for a quarter of an hour: nothing is lost (Debian, root)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/faults
 
 bench: $(READY)  ## Measure speed, memory and recovery, beside bare Parsl, Academy and OpenMM
 	$(BIN)/python -m benchmarks

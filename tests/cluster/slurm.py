@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.cluster.job import Job, Run
 
-UNFINISHED = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING"}
+UNFINISHED = {"PENDING", "CONFIGURING", "RUNNING", "SIGNALING", "SUSPENDED", "COMPLETING"}
 
 # SlurmdTimeout: how long a node may be silent before Slurm gives it up, 300 s by default. MessageTimeout: how long it
 # waits for an answer before it calls that silence. With both, the loss of a node is noticed after some 8 to 15 s.

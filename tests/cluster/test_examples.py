@@ -20,7 +20,7 @@ def assert_all_ok(folder, name, output):
     (run,) = (folder / "runs").glob(name)
     done = subprocess.run([DIRECTOR, "outcomes", run, "--json"], capture_output=True, text=True, check=True)
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(outcomes) == 6
+    assert len(outcomes) == 6, output
     assert {outcome["host"] for outcome in outcomes} <= {"node1", "node2", "node3", "node4"}
     assert (run / "report.html").exists()
     assert "4 nodes node[1-4]" in " ".join(output.split())
