@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import closing, cluster, overhead, simulation, submit
+from benchmarks import closing, cluster, ledger, overhead, simulation, submit, walltime
 from benchmarks.table import Row, table
 
 ALL = {
@@ -20,9 +20,12 @@ ALL = {
     "pair": simulation.side_by_side,
     "short": simulation.short_requests,
     "closing": closing.closing,
+    "ledger": ledger.ledger,
+    "many": ledger.many,
     "partitions": cluster.partitions,
     "recovery": cluster.recovery,
     "blocks": cluster.blocks,
+    "walltime": walltime.walltime,
     "embedded": submit.embedded,
     "submit": submit.full_stack,
 }

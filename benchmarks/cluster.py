@@ -24,7 +24,7 @@ LAUNCHERS = ("srun", "hydra", "openmpi")
 FAULTS = (kill_node, pull_the_cable, kill_workers, kill_keeper, kill_launcher, kill_slurmd)
 
 
-def _possible(measure: Callable[[Path], list[Row]]) -> Callable[[Path], list[Row]]:
+def possible(measure: Callable[[Path], list[Row]]) -> Callable[[Path], list[Row]]:
     """Says so, instead of measuring, where there can be no cluster."""
 
     def measured(folder: Path) -> list[Row]:
@@ -51,7 +51,7 @@ def _in_job(cluster: Cluster, folder: Path, *words: str, nodes: int = 4, launche
         raise RuntimeError(f"{line} failed: {job.output[-2000:]}") from error
 
 
-@_possible
+@possible
 def partitions(folder: Path) -> list[Row]:
     """No-ops over two Partitions at once, against two bare HTEXs by the same launcher; and first Outcomes by each."""
     with Cluster(folder / "c") as cluster:
@@ -81,7 +81,7 @@ def partitions(folder: Path) -> list[Row]:
     return rows
 
 
-@_possible
+@possible
 def recovery(folder: Path) -> list[Row]:
     """From a fault to the new beginning of the last task that it ended, for each fault and launcher."""
     rows = []
@@ -96,14 +96,16 @@ def recovery(folder: Path) -> list[Row]:
                 died = time.time()
                 code, outcomes = run.end()
             assert code == 0, run.told()
-            again = [seconds(outcome["started_at"]) - died for outcome in outcomes if outcome["attempts"] > 1]
+            again = [
+                seconds(attempt["started_at"]) - died for outcome in outcomes for attempt in outcome["history"][1:]
+            ]
             what = f"{fault.__name__.replace('_', ' ')} of node2, {launcher}: until its tasks run again (s)"
             shown = f"{max(again):.1f}" if again else "none was lost"
             rows.append(Row(what, shown, "", None, f"≤ {NOTICED_S:g}", max(again, default=0.0) <= NOTICED_S))
     return rows
 
 
-@_possible
+@possible
 def blocks(folder: Path) -> list[Row]:
     """What one block per node costs, beside one block for all nodes, at three sizes; and the slopes."""
     found: dict[str, list[dict[str, Any]]] = {"one": [], "all": []}
