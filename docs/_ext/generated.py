@@ -5,13 +5,18 @@ Each directive below asks a function for Markdown, which is read as if it stood 
 
 from __future__ import annotations
 
+import enum
+import importlib
 import inspect
 import os
+import re
 import subprocess
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields as fields_of
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,7 @@ from director.cli.app import app as cli
 from endpoint_templates import Facility, SetBy
 from endpoint_templates.facilities import READ_ON
 from endpoint_templates.limits import describe
+from simulations.records import Ending
 from simulations.tool import find_tools
 
 
@@ -102,7 +108,14 @@ def type_text(annotation: Any) -> str:
         return " or ".join(type_text(part) for part in typing.get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "object"
+    if typing.get_origin(annotation) in (dict, Mapping):
+        return "object"
+    if typing.get_origin(annotation) is list:
+        return "list"
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return "text"
     words = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
+    words[datetime] = "time"
     return words.get(annotation) or str(annotation)
 
 
@@ -135,6 +148,70 @@ def _number(value: float) -> str:
 
 def _prose(item: Any) -> str:
     return " ".join((inspect.getdoc(item) or "").replace("``", "`").split())
+
+
+# ---- records
+
+
+def record_reference(path: str) -> str:
+    """Fields of a record with what its docstring says of them.
+
+    Args:
+        path: ``module:Class``.
+
+    Raises:
+        KeyError: If the docstring leaves out a field.
+    """
+    module, _, name = path.partition(":")
+    record = getattr(importlib.import_module(module), name)
+    told = attributes_told(record)
+    hints = typing.get_type_hints(record)
+    fields = record.model_fields if issubclass(record, BaseModel) else {item.name: item for item in fields_of(record)}
+    rows = [(f"`{field}`", type_text(hints[field]), _sentence(told[field])) for field in fields]
+    return table(("field", "type", "meaning"), rows)
+
+
+def attributes_told(record: type) -> dict[str, str]:
+    """What a Google docstring says of each attribute."""
+    section = (inspect.getdoc(record) or "").partition("Attributes:\n")[2]
+    found: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if match := re.match(r"    (\w+): (.*)", line):
+            name = match[1]
+            found[name] = match[2]
+        elif name and line.strip():
+            found[name] += f" {line.strip()}"
+    return {field: _plain(text) for field, text in found.items()}
+
+
+def ending_reference() -> str:
+    """How an attempt can end."""
+    return table(("ended", "meaning"), [(f"`{ending.value}`", ENDINGS[ending]) for ending in Ending])
+
+
+def _plain(text: str) -> str:
+    """A docstring's text as Markdown, without references to the code."""
+    text = re.sub(r"(?:;\s|,\s)?[Ss]ee `[^`]+`(?: for what it is)?\.?", "", text.replace("``", "\0"))
+    text = re.sub(r"`(?:[\w.]+\.)?(\w+)`", r"`\1`", text).replace("\0", "`").strip()
+    return text if text.endswith(".") else f"{text}."
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+ENDINGS = {
+    Ending.OK: "It has its result.",
+    Ending.FAILED: "Its Tool failed.",
+    Ending.TIMEOUT: "It reached its `timeout_s` or `deadline`.",
+    Ending.CANCELLED: "It was cancelled.",
+    Ending.PAUSED: "It was asked to stop for now, or its worker was ended for that; it goes on from its checkpoint.",
+    Ending.AGAIN: "Its Tool failed with an error that it calls transient; it is tried again.",
+    Ending.WORKER_LOST: "Its worker process died.",
+    Ending.NODE_LOST: "Its node, launcher or worker pool was lost, or the interchange.",
+    Ending.DIRECTOR_LOST: "Its Director ended, or was lost, while it ran.",
+}
 
 
 # ---- the command line
@@ -268,5 +345,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("tool-reference", _directive(tool_reference))
     app.add_directive("command-reference", _directive(command_reference))
     app.add_directive("template-reference", _directive(template_reference))
+    app.add_directive("record-reference", _directive(record_reference))
+    app.add_directive("ending-reference", _directive(ending_reference))
     app.add_directive("action-reference", _directive(action_reference))
     return {"parallel_read_safe": True}

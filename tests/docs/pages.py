@@ -14,6 +14,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts),
 ]
+IN_TROUBLE = [DOCS / "how-to" / name for name in ("steer.md", "walltime.md", "when-something-fails.md")]
 FACILITY, LAPTOP = "facility", "laptop"
 
 
@@ -103,6 +104,8 @@ def check_unrun(command: str) -> None:
     elif words[0] == "pip" or words[0].endswith("/bin/pip"):
         assert words[1] == "install", command
         assert words[2] == "./md-director" or (ROOT / words[2] / "pyproject.toml").is_file(), command
+    elif words[0] == "python":
+        assert (ROOT / "tests" / "examples" / f"test_{Path(words[1]).name}").is_file(), command
     elif words[0] in ("source", ".venv/bin/pre-commit"):
         assert words[-1].endswith("director/bin/activate") or "VENV := .venv\n" in (ROOT / "Makefile").read_text()
     elif words[:3] == ["python3", "-m", "venv"]:
