@@ -82,8 +82,8 @@ def test_when_all_nodes_of_a_partition_are_gone_its_requests_fail_with_that_reas
     run = submit(cluster, tmp_path / "r", batch(sleeps(40, 1.0), pool={"node_wait_s": 5}))
     run.until(4)
     cluster.kill_node("node3")
-    cluster.kill_node("node4")
     died = time.time()
+    cluster.kill_node("node4")
     code, outcomes = run.end()
     assert code == 1, run.told()
     assert len({outcome["id"] for outcome in outcomes}) == 40
