@@ -58,13 +58,11 @@ class Checked:
     Attributes:
         request: The Request, its inputs complete with the Tool's defaults.
         tool: Its Tool.
-        model: Its inputs, as the Tool takes them.
         key: Its key.
     """
 
     request: Request
     tool: AnyTool
-    model: BaseModel
     key: str
 
 
@@ -86,7 +84,7 @@ def check(request: Request, tools: Mapping[str, AnyTool]) -> Checked:
     except ValidationError as error:
         raise Refused(problems_of(error, tool.request, "inputs")) from None
     problems = []
-    file_inputs = tool.file_inputs()
+    file_inputs = tool.file_inputs
     for field, shipped in file_inputs.items():
         value = getattr(model, field)
         if value is not None and field not in request.files and value not in shipped:
@@ -99,8 +97,9 @@ def check(request: Request, tools: Mapping[str, AnyTool]) -> Checked:
     ]
     if problems:
         raise Refused(problems)
-    complete = request.model_copy(update={"inputs": model.model_dump(mode="json")})
-    return Checked(complete, tool, model, request_key(tool, model, request.files))
+    inputs = model.model_dump(mode="json")
+    complete = request.model_copy(update={"inputs": inputs})
+    return Checked(complete, tool, request_key(tool, inputs, request.files))
 
 
 def problems_of(

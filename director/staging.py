@@ -74,7 +74,7 @@ def _ready(request: Request, staged: Mapping[str, StagedFile], checked: Checked)
     if not staged:
         return Ready(request, checked.key)
     files = {**request.files, **staged}
-    return Ready(request.model_copy(update={"files": files}), request_key(checked.tool, checked.model, files))
+    return Ready(request.model_copy(update={"files": files}), request_key(checked.tool, checked.request.inputs, files))
 
 
 def _files(request: Request, tools: Mapping[str, AnyTool], base: Path, confined: bool) -> dict[str, Path]:
@@ -82,14 +82,14 @@ def _files(request: Request, tools: Mapping[str, AnyTool], base: Path, confined:
     if request.tool not in tools:
         return {}
     paths = {}
-    for field, shipped in tools[request.tool].file_inputs().items():
+    for field, shipped in tools[request.tool].file_inputs.items():
         value = request.inputs.get(field)
         if isinstance(value, str) and value not in shipped and field not in request.files:
             paths[field] = _path(f"inputs.{field}", value, shipped, base, confined)
     return paths
 
 
-def _path(where: str, value: str, shipped: list[str], base: Path, confined: bool) -> Path:
+def _path(where: str, value: str, shipped: Sequence[str], base: Path, confined: bool) -> Path:
     folder = base.resolve()
     path = (folder / value).resolve()
     if confined and not path.is_relative_to(folder):

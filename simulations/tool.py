@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +17,8 @@ from simulations.workspace import Workspace
 
 ENTRY_POINT_GROUP = "director.tools"
 FILE_INPUT = "x-file"
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel)
@@ -63,7 +66,8 @@ class Tool(Generic[RequestT, ResultT]):
             "result": self.result.model_json_schema(mode="serialization"),
         }
 
-    def file_inputs(self) -> dict[str, list[str]]:
+    @cached_property
+    def file_inputs(self) -> Mapping[str, Sequence[str]]:
         """The inputs that name files, each with the names that are no path but ship with the Tool."""
         found: dict[str, list[str]] = {}
         for name, field in self.request.model_fields.items():
@@ -100,19 +104,17 @@ def find_tools() -> dict[str, AnyTool]:
     return found
 
 
-def request_key(tool: AnyTool, inputs: BaseModel, files: Mapping[str, StagedFile]) -> str:
+def request_key(tool: AnyTool, inputs: Mapping[str, Any], files: Mapping[str, StagedFile]) -> str:
     """Hashes what decides a simulation's result.
 
     Args:
         tool: The Tool; its name and version are part of the key.
-        inputs: Validated inputs, with every default filled in.
+        inputs: Validated inputs as JSON has them, with every default filled in.
         files: Copies of the user's files; their content counts, not their names.
 
     Returns:
         64 hexadecimal digits (SHA-256 of canonical JSON).
     """
-    canonical = inputs.model_dump(mode="json")
-    for field, staged in files.items():
-        canonical[field] = {"sha256": staged.sha256, "suffix": staged.suffix.lower()}
-    text = json.dumps([tool.name, tool.version, canonical], sort_keys=True, separators=(",", ":"))
+    contents = {name: {"sha256": file.sha256, "suffix": file.suffix.lower()} for name, file in files.items()}
+    text = _canonical([tool.name, tool.version, {**inputs, **contents}])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -102,7 +102,7 @@ def test_every_field_says_what_it_means():
 
 def test_the_tool_is_installed_and_names_its_file_input():
     assert find_tools()["md"] is TOOL
-    assert TOOL.file_inputs() == {"structure": ["alanine-dipeptide", "ala10", "chignolin"]}
+    assert TOOL.file_inputs == {"structure": ["alanine-dipeptide", "ala10", "chignolin"]}
 
 
 def test_importing_the_tool_does_not_load_openmm_or_numpy():

@@ -71,12 +71,12 @@ def test_every_input_of_every_tool_is_described_and_every_number_has_a_unit_or_s
 
 
 def test_the_key_depends_on_tool_version_inputs_and_the_content_of_files():
-    inputs = MockRequest(duration_s=1)
+    inputs = {"duration_s": 1.0}
     newer = Tool("mock_md", "3", "", MockRequest, MockRequest, lambda request, workspace: request)
     keys = {
         request_key(TOOL, inputs, {}),
         request_key(newer, inputs, {}),
-        request_key(TOOL, MockRequest(duration_s=2), {}),
+        request_key(TOOL, {"duration_s": 2.0}, {}),
         request_key(TOOL, inputs, {"structure": FILE}),
         request_key(TOOL, inputs, {"structure": FILE.model_copy(update={"sha256": "b" * 64})}),
     }
@@ -89,6 +89,6 @@ def test_the_name_of_a_file_does_not_change_the_key():
 
     tool = Tool("t", "1", "", WithFile, WithFile, lambda request, workspace: request)
     renamed = FILE.model_copy(update={"name": "b.pdb"})
-    assert request_key(tool, WithFile(structure="a.pdb"), {"structure": FILE}) == request_key(
-        tool, WithFile(structure="b.pdb"), {"structure": renamed}
+    assert request_key(tool, {"structure": "a.pdb"}, {"structure": FILE}) == request_key(
+        tool, {"structure": "b.pdb"}, {"structure": renamed}
     )
