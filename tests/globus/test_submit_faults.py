@@ -156,7 +156,7 @@ def test_a_batch_that_is_too_large_for_a_task_goes_over_the_exchange(product: Pr
     product.until(run["run_id"], 3_000)
     name = run["run_id"]
     cancelled = json.loads(product.director("cancel", name, "all", "--json").stdout)
-    assert set(cancelled.values()) <= {"cancelled", "finished", "cancelling"}
+    assert set(cancelled.values()) <= {"cancelled", "finished", "stopping"}
     product.until(name, 20_000)
     (line,) = product.director("status", name, "--json").stdout.splitlines()
     assert sum(sum(director["finished"].values()) for director in json.loads(line)["directors"]) == 20_000
