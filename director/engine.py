@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from director.accounting import Account, Totals
+from director.breathing import Breathing
 from director.dispatching import Dispatcher
 from director.docket import Docket
 from director.door import Checked, Problem, Refused, check
@@ -218,14 +219,14 @@ class Engine:
         Returns:
             One verdict per Request. Those accepted are on disk.
         """
-        if self.failure:
-            return [Verdict(request.id, self._closed()) for request in requests]
-        if self.draining or self.ending:
-            return await self._known_again(requests)
         verdicts: list[Verdict] = []
         accepted: dict[str, Accepted] = {}
         now = self._clock()
+        breathing = Breathing()
         for request in requests:
+            if self.failure or self.draining or self.ending:
+                break
+            await breathing()
             try:
                 checked = check(request, self.tools)
             except Refused as refusal:
@@ -233,6 +234,10 @@ class Engine:
                 continue
             verdicts.append(Verdict(request.id))
             accepted.setdefault(request.id, _accepted(checked, now))
+        if self.failure:
+            return [Verdict(request.id, self._closed()) for request in requests]
+        if self.draining or self.ending:
+            return await self._known_again(requests)
         if accepted:
             incoming = Incoming(accepted, asyncio.get_running_loop().create_future())
             self._docket.news.incoming.append(incoming)
@@ -391,8 +396,8 @@ class Engine:
         return [job.name for job in self._docket.open.jobs()]
 
     def running(self) -> dict[str, int]:
-        """The Requests that are with the pool: the epoch of each one's attempt by its id."""
-        return {job.name: job.epoch for job in self._dispatcher.in_pool}
+        """The Requests that workers have taken up: the epoch of each one's attempt by its id."""
+        return {job.name: job.epoch for job, _ in self._dispatcher.running_since()}
 
     def waiting(self) -> dict[str, int]:
         """Why open Requests do not run: how many for each reason that there is."""

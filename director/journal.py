@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from datetime import datetime
 from typing import Any, TypeVar
 
+from director.breathing import Breathing
 from director.docket import Docket
 from director.experience import Experience
 from director.job import Job, Place
@@ -143,7 +144,9 @@ class Journal:
             self.writing = True
             turned = await self.on_disk(self._write, list(accepted.values()), news)
             outcomes = {item.outcome.id: item.outcome for item in news.finished}
+            breathing = Breathing()
             for name in [name for name in accepted if name in turned.accepted and name not in outcomes]:
+                await breathing()
                 self._docket.admit(Job.of(accepted[name]))
             news.settle(journaled=True)
             if turned.finished:
@@ -166,7 +169,9 @@ class Journal:
         return self._ledger.turn(accepted, news.started, news.interrupted, news.changed, news.finished, news.noted)
 
     async def _publish(self, entries: list[Entry], outcomes: Mapping[str, Outcome]) -> None:
+        breathing = Breathing()
         for entry in entries:
+            await breathing()
             outcome = outcomes[entry.id]
             self.finished[outcome.status.value] += 1
             self._experience.ended(outcome)

@@ -1,4 +1,8 @@
-"""The Outcomes that a Director has made known, in pages."""
+"""The Outcomes that a Director has made known, in pages.
+
+Outcomes never change, so those that clients ask for most are kept at hand: the latest, for who follows, and the first,
+for who has just come. What lies between is read from the ledger, and waits for its turn at the disk.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from director.ledger import Entry
 
 TAIL = 4096
+HEAD = 1024
 
 
 class Published:
-    """Outcomes in the order in which they were journaled; the latest are kept at hand.
+    """Outcomes in the order in which they were journaled.
 
     Args:
         page: Reads from the ledger: so many Outcomes after a cursor.
@@ -27,12 +32,15 @@ class Published:
         self.last_seq = 0
         self.fetched_seq = 0
         self._page = page
+        self._head: list[Entry] = []
         self._tail: deque[Entry] = deque(maxlen=TAIL)
         self._news = asyncio.Condition()
         self._closed = False
 
     async def add(self, entries: Sequence[Entry]) -> None:
         """Makes Outcomes known that are on disk."""
+        if self.last_seq == (self._head[-1].seq if self._head else 0):  # else some are missing between
+            self._head.extend(entries[: HEAD - len(self._head)])
         self._tail.extend(entries)
         self.last_seq = entries[-1].seq
         await self._tell()
@@ -59,7 +67,12 @@ class Published:
             return []
         if self._tail and self._tail[0].seq <= cursor + 1:
             return [entry for entry in self._tail if entry.seq > cursor][:limit]
-        return await self._page(cursor, limit)
+        if self._head and cursor < self._head[-1].seq:
+            return [entry for entry in self._head if entry.seq > cursor][:limit]
+        page = await self._page(cursor, limit)
+        if cursor == 0 and not self._head:
+            self._head = page[:HEAD]
+        return page
 
     async def _tell(self) -> None:
         async with self._news:

@@ -39,11 +39,12 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.integers(1, 6), st.integers(0, 5))
+@given(STEPS, st.integers(1, 6), st.integers(0, 6), st.integers(0, 5))
 @settings(deadline=None, max_examples=200)
-def test_every_reader_gets_every_outcome_once_and_in_order(steps, tail, before):
+def test_every_reader_gets_every_outcome_once_and_in_order(steps, tail, head, before):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(director.published, "TAIL", tail)
+        patch.setattr(director.published, "HEAD", head)
         asyncio.run(_interleaved(steps, before))
 
 
@@ -121,6 +122,7 @@ async def test_waiting_ends_without_news_too():
 
 
 async def test_what_is_not_at_hand_any_more_is_read_from_disk(monkeypatch):
+    monkeypatch.setattr(director.published, "HEAD", 0)
     monkeypatch.setattr(director.published, "TAIL", 2)
     disk = Disk()
     published = Published(disk.page)
@@ -129,4 +131,28 @@ async def test_what_is_not_at_hand_any_more_is_read_from_disk(monkeypatch):
     assert await published.after(3, 10, 0.0) == disk.entries[3:]
     assert disk.reads == 0
     assert await published.after(2, 10, 0.0) == disk.entries[2:]
+    assert disk.reads == 1
+
+
+async def test_who_has_just_come_need_not_wait_for_the_disk():
+    disk = Disk()
+    published = Published(disk.page)
+    entries = [entry(seq) for seq in range(1, director.published.TAIL + 3000)]
+    disk.entries = entries
+    for first in range(0, len(entries), 500):
+        await published.add(entries[first : first + 500])
+    assert await published.after(0, 100, 0.0) == entries[:100]
+    assert await published.after(100, 100, 0.0) == entries[100:200]
+    assert disk.reads == 0
+    assert await published.after(director.published.HEAD, 100, 0.0) == entries[director.published.HEAD :][:100]
+    assert disk.reads == 1
+
+
+async def test_the_first_page_of_a_life_before_is_read_from_disk_once():
+    disk = Disk()
+    disk.entries = [entry(seq) for seq in range(1, 300)]
+    published = Published(disk.page)
+    published.last_seq = 299
+    for _ in range(3):
+        assert await published.after(0, 100, 0.0) == disk.entries[:100]
     assert disk.reads == 1
