@@ -10,13 +10,6 @@ HERE = Path(__file__).resolve().parent
 LONGEST = ("test_soak_slurm.py", "test_soak.py", "test_walltime.py")
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leaves these tests out unless the command line names this folder or something in it."""
-    start = config.invocation_params.dir
-    named = [(start / argument.partition("::")[0]).resolve() for argument in config.args]
-    return None if any(path.is_relative_to(HERE) for path in named) else True
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: the short ones fill up what is left of the time beside them."""
     order = {HERE / name: place for place, name in enumerate(LONGEST)}

@@ -1,0 +1,19 @@
+"""Which tests run when none are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+LONGER = [HERE / name for name in ("cluster", "faults", "globus", "physics")]
+"""Suites with a make target of their own."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves longer suites out unless the command line names their folder, or something in it."""
+    suite = next((folder for folder in LONGER if collection_path.resolve().is_relative_to(folder)), None)
+    start = config.invocation_params.dir
+    named = [(start / argument.partition("::")[0]).resolve() for argument in config.args]
+    return True if suite is not None and not any(path.is_relative_to(suite) for path in named) else None
