@@ -38,7 +38,8 @@ class WindingDown:
     """While this is entered, signals that ask this process to end wind its Fleet down first; a second one ends it.
 
     Two that come together are one: whoever sends a signal to a process and to its group means it once. SIGUSR1 is no
-    more than an early word, so the first SIGTERM or Ctrl-C after it only leaves less time.
+    more than an early word, so the first SIGTERM or Ctrl-C after it only leaves less time, and when this has been left
+    it is ignored.
 
     Args:
         reserve_s: What the user keeps in reserve, in s.
@@ -68,6 +69,8 @@ class WindingDown:
     ) -> None:
         for number in SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
+        # What is wound down by itself may be warned a moment later: that is no reason to end by the signal.
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         if self._task is not None:
             self._task.cancel()
 

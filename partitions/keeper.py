@@ -28,7 +28,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -153,7 +155,7 @@ class Keeper:
         orders: What it is told.
         post: Its node.
         line: Connected to the Director.
-        folder: A folder of its own on this node.
+        folder: A folder of its own on this node, which is not there yet.
         warned: The scheduler's warnings.
     """
 
@@ -165,7 +167,6 @@ class Keeper:
         self._mark = f"{orders.mark}.{post.node.hostname}.{orders.block}"
         self._guard: Guard | None = None
         self._reports = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._reports.bind(str(folder / "reports"))
         self._reports.setblocking(False)
 
     def start(self) -> None:
@@ -187,6 +188,8 @@ class Keeper:
         }
         end_marked(f"{self._orders.mark}.{self._post.node.hostname}.*", BLOCK_MARK_VARIABLE)
         self._guard = Guard(environment, BLOCK_MARK_VARIABLE, folder=self._folder)
+        self._folder.mkdir(mode=0o700)  # after its guard, so that there is none that nobody would remove
+        self._reports.bind(str(self._folder / "reports"))
         if self._orders.mps and shared(self._post.bindings):
             environment |= mps.start(environment, self._folder)
         self._pool = subprocess.Popen(
@@ -255,8 +258,9 @@ class Keeper:
             self._line.sendall(line)
 
     def end(self) -> None:
-        """Ends the pool and all that it has started."""
+        """Ends the pool and all that it has started, and removes the folder."""
         end_marked(self._mark, BLOCK_MARK_VARIABLE)
+        shutil.rmtree(self._folder, ignore_errors=True)
         if self._guard is not None:
             self._guard.release()
 
@@ -294,19 +298,18 @@ def main() -> int:
         return WRONG_HOST
     warned = Warned(orders.keep_s)
     warned.listen()  # from here on there is a Director who can make use of it
-    with tempfile.TemporaryDirectory(prefix="director-keeper-", dir=_short_folder()) as folder:
-        keeper = Keeper(orders, post, line, Path(folder), warned)
-        try:
-            keeper.start()
-            return keeper.keep()
-        finally:
-            keeper.end()
+    keeper = Keeper(orders, post, line, _short_folder() / f"director-keeper-{secrets.token_hex(6)}", warned)
+    try:
+        keeper.start()
+        return keeper.keep()
+    finally:
+        keeper.end()
 
 
-def _short_folder() -> str:
+def _short_folder() -> Path:
     """A folder of this node. The path of a socket may have 107 characters, and some schedulers name long folders."""
     folder = tempfile.gettempdir()
-    return folder if len(folder) <= 60 else "/tmp"  # noqa: S108  (what is made in it is private)
+    return Path(folder if len(folder) <= 60 else "/tmp")  # noqa: S108  (what is made in it is private)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,14 @@ class Fleet:
         self.asked.append((reason, within_s))
 
 
+@pytest.fixture(autouse=True)
+def early_word():
+    """What this process does on the early word, afterwards as before."""
+    before = signal.getsignal(signal.SIGUSR1)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
 @contextlib.asynccontextmanager
 async def told(fleet):
     """A client with this Fleet, that is told to end by signals; gives what sends them, and whether it was ended."""
@@ -140,3 +148,10 @@ def test_what_is_left_is_said_although_no_director_could_say_anything():
     left = leftover(reasons_of([{}], "Director 0 did not end within 5 s"), [{}], total=5, done=2)
     assert (left.reasons, left.paused, left.queued) == (("Director 0 did not end within 5 s",), 0, 3)
     assert "node-hours" not in str(left)
+
+
+async def test_an_early_word_that_comes_when_all_is_wound_down_does_not_end_the_client():
+    with WindingDown(40.0, lambda text: None) as ending:
+        ending.of(Fleet())
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -53,6 +53,15 @@ def test_a_keeper_that_is_killed_takes_its_pool_and_its_folder_with_it(line, tmp
     wait_until(lambda: line.keepers() == [])
 
 
+def test_a_keeper_that_is_killed_as_soon_as_it_has_a_folder_leaves_none(line, tmp_path):
+    with tempfile.TemporaryDirectory() as own:
+        process = start(tmp_path, orders(line, SLEEP), env={**os.environ, "TMPDIR": own})
+        while not os.listdir(own):  # noqa: PTH208  (the quickest way to look)
+            assert process.poll() is None
+        process.kill()
+        wait_until(lambda: list(Path(own).iterdir()) == [], 60, "the end of the folder")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_keeper_that_is_asked_to_end_does(line, tmp_path, number):
     what = orders(line, SLEEP)
