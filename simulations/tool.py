@@ -42,6 +42,9 @@ class Tool(Generic[RequestT, ResultT]):
         amount: How much work a request is, in ``unit``: steps times timestep, say. None: not known in advance.
         unit: Unit of work, such as ``ns`` or ``s``.
         size: Names requests that take about as long for each unit of work: those of one structure and solvent, say.
+        rehearsal: The same kind of work without an end, with as little as possible before it begins: what
+            `director tune` measures. None: its speed cannot be measured so.
+        cores: How many cores its worker must own at least.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Tool(Generic[RequestT, ResultT]):
     amount: Callable[[RequestT], float] | None = None
     unit: str = ""
     size: Callable[[RequestT], str] | None = None
+    rehearsal: Callable[[RequestT], RequestT] | None = None
+    cores: int = 1
 
     def schema(self) -> dict[str, Any]:
         """Describes the Tool in JSON: name, version, summary, and the JSON schemas of request and result."""
