@@ -136,4 +136,5 @@ TOOL = Tool(
     amount=lambda request: request.duration_s,
     unit="s",
     size=lambda request: "mock",
+    rehearsal=lambda request: request.model_copy(update={"duration_s": 86_400.0}),
 )

@@ -187,6 +187,17 @@ class Workspace:
         partial.write_text(json.dumps({**self._reported, "epoch": self.epoch, **course}))
         partial.replace(path)
 
+    def done(self) -> None:
+        """Removes what said how far it was: it has ended well, and its Outcome will say so.
+
+        Each file that is left counts on the file systems of clusters.
+        """
+        if self._reported or self.epoch > 1 or self.course.saved_at is not None:
+            try:
+                (self.folder / PROGRESS_FILE).unlink(missing_ok=True)
+            except OSError as error:  # it does no harm, and the work is done
+                self.note(f"{PROGRESS_FILE} could not be removed: {error}")
+
     def reached(self, amount: float) -> None:
         """Notes how much is done, in the Tool's unit of work."""
         self.course = self.course.model_copy(update={"amount": amount})
@@ -295,7 +306,7 @@ class Workspace:
         if now - self._owner_at >= OWNER_PERIOD_S:
             self._owner_at = now
             owner = self._owner()
-            if self._taken and owner < self.epoch:
+            if self._taken and owner < self.epoch and self.epoch > 1:
                 self._take()  # an earlier attempt, just beginning, wrote its own over ours
         return stop is Stop.PAUSE
 
@@ -311,7 +322,9 @@ class Workspace:
     # Whose the folder is
 
     def _owner(self) -> int:
-        """Epoch of the attempt that has the folder; 0 if none has.
+        """Epoch of the attempt that has the folder, as it has written down; 0 if none has.
+
+        A first attempt writes nothing down: it has the folder as long as no other one does.
 
         Raises:
             Superseded: If it is a later one than this.
@@ -326,13 +339,14 @@ class Workspace:
         return owner
 
     def _take(self) -> None:
-        if self._owner() != self.epoch:
+        owner = self._owner()
+        if not self._taken:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.epoch > 1 and owner != self.epoch:
             partial = self.beside(self.folder / OWNER_FILE)
             partial.write_text(str(self.epoch))
             partial.replace(self.folder / OWNER_FILE)
-            if self.epoch > 1:
-                remove_partials(self.folder, before=self.epoch)
+            remove_partials(self.folder, before=self.epoch)
         self._taken = True
 
 

@@ -1,8 +1,14 @@
 """``md``: all-atom molecular dynamics with OpenMM. Light to import; OpenMM is loaded by the first run."""
 
-from simulations.md.models import VERSION, MdRequest, MdResult
+from typing import Any
+
+from simulations.md.models import VERSION, MdRequest
+from simulations.md.results import MdResult
 from simulations.tool import Tool
 from simulations.workspace import Workspace
+
+REHEARSAL_STEPS = 10**12
+REHEARSAL_ITERATIONS = 50
 
 __all__ = ["TOOL", "MdRequest", "MdResult", "run"]
 
@@ -16,27 +22,46 @@ def run(request: MdRequest, workspace: Workspace) -> MdResult:
 
 
 def amount_ns(request: MdRequest) -> float:
-    """How much there is to simulate, in ns."""
-    return request.steps * request.timestep_fs * 1e-6
+    """How much there is to simulate, in ns, the stages before production included."""
+    return (request.stage_steps + request.steps) * request.timestep_fs * 1e-6
 
 
 def size(request: MdRequest) -> str:
     """Names what decides how many ns a day are simulated, as far as the inputs tell."""
     box = "" if request.padding_nm is None else f" {request.padding_nm:g} nm"
-    system = f"{request.structure} {request.force_field} {request.solvent}{box}"
+    model = request.water_model if request.solvent == "explicit" else request.implicit_model
+    solvent = f"{request.solvent} {model or ''}".strip() if request.solvent != "vacuum" else "vacuum"
+    system = f"{request.source_name} {request.force_field} {solvent}{box} {request.heterogens}"
     return f"{system} {request.ensemble} {request.timestep_fs:g} fs {request.platform}"
+
+
+def rehearsal(request: MdRequest) -> MdRequest:
+    """The same simulation without an end, minimised only as far as it takes to run."""
+    changes: dict[str, Any] = {
+        "steps": REHEARSAL_STEPS,
+        "stages": (),
+        "minimize_max_iterations": min(request.minimize_max_iterations, REHEARSAL_ITERATIONS),
+    }
+    # What only its stages needed would be refused without them.
+    if request.ensemble != "NPT":
+        changes["pressure_bar"] = None
+    if request.ensemble == "NVE":
+        changes["friction_per_ps"] = None
+    return request.model_copy(update=changes)
 
 
 TOOL = Tool(
     name="md",
     version=VERSION,
-    summary="All-atom molecular dynamics of a PDB or mmCIF structure with OpenMM: trajectory, energies, RMSD, Rg.",
+    summary="All-atom molecular dynamics with OpenMM of a PDB or mmCIF structure, a peptide by its sequence, or water: "
+    "trajectory, energies, RMSD, Rg.",
     request=MdRequest,
     result=MdResult,
     run=run,
-    packages=("openmm", "numpy"),
+    packages=("openmm", "numpy", "mdtraj"),
     checkpoints=True,
     amount=amount_ns,
     unit="ns",
     size=size,
+    rehearsal=rehearsal,
 )

@@ -1,4 +1,4 @@
-"""Numbers of one frame: RMSD, radius of gyration, density, degrees of freedom; and their running averages."""
+"""Numbers of one frame: RMSD, radius of gyration, density, degrees of freedom."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 import openmm as mm
 from numpy.typing import NDArray
 from openmm import unit
-
-from simulations.md.models import MeanStd
 
 Array = NDArray[np.float64]
 
@@ -74,35 +72,3 @@ def degrees_of_freedom(system: Any) -> int:
 def temperature_k(kinetic_energy_kj_mol: float, dof: int) -> float:
     """Instantaneous temperature 2 E_kin / (f R), in K; zero if nothing can move."""
     return 2 * kinetic_energy_kj_mol / (dof * GAS_CONSTANT_KJ_MOL_K) if dof > 0 else 0.0
-
-
-class RunningStatistics:
-    """Mean and population standard deviation of a stream (Welford, Technometrics 4 (1962) 419)."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._mean = 0.0
-        self._squares = 0.0
-
-    def add(self, value: float) -> None:
-        """Takes one more value."""
-        self.count += 1
-        delta = value - self._mean
-        self._mean += delta / self.count
-        self._squares += delta * (value - self._mean)
-
-    @property
-    def state(self) -> list[float]:
-        """All that it knows, for `restored`."""
-        return [self.count, self._mean, self._squares]
-
-    @classmethod
-    def restored(cls, state: list[float]) -> RunningStatistics:
-        """Statistics that go on exactly from a `state`."""
-        statistics = cls()
-        statistics.count, statistics._mean, statistics._squares = int(state[0]), state[1], state[2]
-        return statistics
-
-    def result(self) -> MeanStd:
-        """Mean and standard deviation of what was added; at least one value must have been."""
-        return MeanStd(mean=self._mean, std=math.sqrt(self._squares / self.count))

@@ -1,15 +1,16 @@
-"""Telling a simulation that blew up from one that runs."""
+"""Telling a simulation that blew up from one that runs, and why OpenMM ended one."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import re
+from typing import Any
 
 import openmm as mm
 from openmm import unit
 
 from simulations.errors import ToolError
 from simulations.md.analysis import Array
-from simulations.md.models import MdRequest
+from simulations.md.memory import out_of_memory
 
 REMEDY = "set minimize to true, lower timestep_fs, use constraints hbonds, and look for clashing atoms in the structure"
 
@@ -50,25 +51,58 @@ def diverged(step: int, last_good_step: int, reason: str) -> ToolError:
     )
 
 
-def raise_step_error(error: mm.OpenMMException, step: int, last_good_step: int, request: MdRequest) -> NoReturn:
-    """Turns an exception of OpenMM's integrator into one that says where and what to do.
+def start_error(error: mm.OpenMMException, platform: str, n_atoms: int) -> ToolError:
+    """What an exception of OpenMM means that came before the first step.
 
-    Raises:
-        ToolError: ``SimulationDiverged``, ``BoxTooSmall`` or ``IntegrationFailed``.
+    Args:
+        error: The exception.
+        platform: Name of the platform.
+        n_atoms: Particles of the system.
+
+    Returns:
+        ``SimulationDiverged``, ``OutOfMemory`` or ``ContextFailed``.
+    """
+    if _tells_divergence(error):
+        return start_diverged(str(error))
+    return out_of_memory(error, platform, n_atoms) or ToolError(
+        f"platform {platform} cannot simulate this system of {n_atoms} particles: {error}",
+        hint="if it is a GPU, look at it with nvidia-smi or rocm-smi; else report this with the structure",
+        kind="ContextFailed",
+    )
+
+
+def step_error(error: mm.OpenMMException, step: int, last_good_step: int, platform: str, n_atoms: int) -> ToolError:
+    """What an exception of OpenMM's integrator means: where it was, and what to do.
+
+    Args:
+        error: The exception.
+        step: By which step it came.
+        last_good_step: The last step at which all coordinates were checked and finite.
+        platform: Name of the platform.
+        n_atoms: Particles of the system.
+
+    Returns:
+        ``SimulationDiverged``, ``BoxTooSmall``, ``OutOfMemory`` or ``IntegrationFailed``.
     """
     text = str(error)
-    if "nan" in text.lower() or "infinite" in text.lower():
-        raise diverged(step, last_good_step, text) from error
+    if _tells_divergence(error):
+        return diverged(step, last_good_step, text)
+    details: dict[str, float | int | str] = {"step": step, "last_good_step": last_good_step}
     if "box size" in text.lower():
-        raise ToolError(
+        return ToolError(
             f"the periodic box shrank below twice the cutoff by step {step}: {text}",
             hint="raise padding_nm, or start from a structure with a larger, equilibrated box",
             kind="BoxTooSmall",
-            details={"step": step, "last_good_step": last_good_step},
-        ) from error
-    raise ToolError(
-        f"platform {request.platform} failed by step {step}: {text}",
+            details=details,
+        )
+    return out_of_memory(error, platform, n_atoms) or ToolError(
+        f"platform {platform} failed by step {step}: {text}",
         hint="if it is a GPU, check its memory and driver on this node; else run again with platform CPU to compare",
         kind="IntegrationFailed",
-        details={"step": step, "last_good_step": last_good_step},
-    ) from error
+        details=details,
+    )
+
+
+def _tells_divergence(error: mm.OpenMMException) -> bool:
+    # As words, for a message may also hold names of files and devices.
+    return re.search(r"\bnan\b|\binfinite\b", str(error), re.IGNORECASE) is not None

@@ -16,6 +16,7 @@ import openmm as mm
 from numpy.typing import NDArray
 from openmm import app, unit
 
+from simulations.md.repairs import RepairReport
 from simulations.md.start import Start
 from simulations.md.system import describe
 from simulations.workspace import Workspace
@@ -61,6 +62,7 @@ def keep_start(start: Start, workspace: Workspace) -> str:
         "cutoff_nm": prepared.cutoff_nm,
         "suffix": start.suffix,
         "minimized": start.minimized,
+        "repairs": prepared.repairs.plain() if prepared.repairs else None,
     }
     arrays: Arrays = {
         "about": as_bytes(json.dumps(about).encode()),
@@ -72,6 +74,8 @@ def keep_start(start: Start, workspace: Workspace) -> str:
     }
     if prepared.box is not None:
         arrays["box"] = prepared.box
+    if start.velocities is not None:
+        arrays["velocities"] = start.velocities
     content = pack(arrays, compressed=True)
     name = f"saved.start.{hashlib.sha256(content).hexdigest()}"
     workspace.write(name, content)
@@ -97,12 +101,14 @@ def find_kept_start(name: str, workspace: Workspace) -> Start | None:
             box,
             about["box_origin"],
             about["cutoff_nm"],
+            RepairReport.restored(about["repairs"]) if about["repairs"] else None,
         ),
         positions=arrays["positions"],
         reference=arrays["reference"],
         topology_text=arrays["topology_text"].tobytes(),
         suffix=about["suffix"],
         minimized=about["minimized"],
+        velocities=arrays.get("velocities"),
     )
 
 

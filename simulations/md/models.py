@@ -1,71 +1,57 @@
-"""What ``md`` takes and what it returns. Users script against both: change them only with a new version."""
+"""What ``md`` takes. Users script against it: change it only with a new version."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from simulations.md.forcefields import FORCE_FIELDS
+from simulations.md.molecule_inputs import MoleculeInputs
+from simulations.md.stage_inputs import (
+    DEFAULT_RESTRAINT_KJ_MOL_NM2,
+    Restraint,
+    Stage,
+    check_restraint,
+    with_restraint_default,
+)
 
-SHIPPED = ("alanine-dipeptide", "ala10", "chignolin")
-"""Structures that need no file; see ``simulations/structures/README.md``."""
-
-CAPPED = ("alanine-dipeptide", "ala10")
-"""Those with residues ACE and NME."""
-
-VERSION = "2"
+VERSION = "3"
 """The Tool's version."""
 
 DEFAULT_PRESSURE_BAR = 1.0
-DEFAULT_PADDING_NM = 1.0
+DEFAULT_FRICTION_PER_PS = 1.0
 
-ForceFieldName = Literal["amber14", "amber19", "amber99sbildn", "charmm36"]
-Solvent = Literal["vacuum", "implicit", "explicit"]
 PlatformName = Literal["auto", "CPU", "Reference", "CUDA", "HIP", "OpenCL"]
 
 
-class MdRequest(BaseModel):
-    """Inputs of ``md``. Langevin dynamics (LFMiddle, J. Phys. Chem. A 2019, 123, 6056) at constant temperature."""
+class MdRequest(MoleculeInputs):
+    """Inputs of ``md``.
 
-    # Strict: "300", true and 1.0 steps are mistakes in a batch file more often than they are meant.
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+    Langevin dynamics (LFMiddle, J. Phys. Chem. A 2019, 123, 6056) at constant temperature, or Verlet dynamics.
+    """
 
-    structure: str = Field(
+    steps: int = Field(ge=1, le=10**12, description="Integration steps of the production run.")
+    stages: tuple[Stage, ...] = Field(
+        default=(),
+        max_length=20,
+        strict=False,
+        description="Stages that are run before production, in this order: each has kind (heat or equilibrate), steps, "
+        "and may have from_temperature_k, temperature_k, ensemble, restraint and restraint_kj_mol_nm2. They are saved "
+        "and gone on with like production, and leave no frames.",
+    )
+    restart: str | None = Field(
+        default=None,
         min_length=1,
         max_length=4096,
-        description="A PDB or mmCIF file, with all hydrogens, or the name of a shipped structure: "
-        + ", ".join(SHIPPED)
-        + ". Of several models the first is used. Nothing is repaired.",
-        json_schema_extra={"x-file": list(SHIPPED)},
+        description="The artifact final_state of another run of the same atoms, or any OpenMM State in XML: "
+        "coordinates, velocities and box are taken from it, and nothing is minimised. The other inputs must describe "
+        "the same atoms. Steps count from zero again.",
+        json_schema_extra={"x-file": []},
     )
-    steps: int = Field(ge=1, le=10**12, description="Integration steps of the production run.")
-    force_field: ForceFieldName = Field(
-        default="amber14",
-        description="amber14 is ff14SB (TIP3P if explicit), amber19 is ff19SB (OPC), amber99sbildn is ff99SB-ILDN "
-        "(TIP3P), charmm36 is CHARMM36 (CHARMM's TIP3P), which has no residues ACE and NME.",
-    )
-    solvent: Solvent = Field(
-        default="implicit",
-        description="vacuum and implicit (Generalized Born, OBC2): no cutoff, no box. explicit: water and neutralising "
-        "Na+/Cl- in a cubic periodic box, PME, cutoff 1.0 nm (charmm36: 1.2 nm, switched from 1.0 nm). A file that "
-        "already is a box full of water keeps its own box and water.",
-    )
-    padding_nm: float | None = Field(
-        default=None,
-        gt=0,
-        le=10,
-        description="Distance from the sphere around the solute to the faces of the box, in nm; periodic copies "
-        f"are twice this apart. Only with explicit solvent that is added, where null means {DEFAULT_PADDING_NM}.",
-    )
-    ionic_strength_m: float = Field(
-        default=0.0,
-        ge=0,
-        le=5,
-        description="NaCl in the added water, in mol/L, beside the ions that neutralise. Only with explicit solvent.",
-    )
-    ensemble: Literal["NVT", "NPT"] = Field(
-        default="NVT", description="NPT adds a Monte Carlo barostat, every 25 steps; only with explicit solvent."
+    ensemble: Literal["NVT", "NPT", "NVE"] = Field(
+        default="NVT",
+        description="NVT: Langevin thermostat. NPT adds a Monte Carlo barostat, every 25 steps; only with explicit "
+        "solvent. NVE: neither (Verlet).",
     )
     pressure_bar: float | None = Field(
         default=None,
@@ -74,16 +60,55 @@ class MdRequest(BaseModel):
         description=f"Pressure in bar; only with NPT, where it is {DEFAULT_PRESSURE_BAR} if not given.",
     )
     temperature_k: float = Field(
-        default=300.0, gt=0, le=2000, description="Temperature of thermostat and of the first velocities, in K."
+        default=300.0,
+        gt=0,
+        le=2000,
+        description="Temperature of thermostat and of the first velocities, in K. With NVE of the first velocities "
+        "only.",
     )
-    timestep_fs: float = Field(default=2.0, gt=0, le=5, description="Timestep in fs.")
-    friction_per_ps: float = Field(default=1.0, gt=0, le=1000, description="Langevin friction, in 1/ps.")
-    constraints: Literal["none", "hbonds"] = Field(
-        default="hbonds", description="Bonds of fixed length: none, or all to hydrogen. Water is rigid either way."
+    timestep_fs: float = Field(
+        default=2.0,
+        gt=0,
+        le=5,
+        description="Timestep in fs. As a rule at most 1 without constraints, 2 with constraints hbonds, and 4 if also "
+        "hydrogen_mass_da is 3 or more; the result remarks on longer ones.",
+    )
+    friction_per_ps: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description=f"Langevin friction, in 1/ps: {DEFAULT_FRICTION_PER_PS} if not given. Not with NVE, except for its "
+        "stages.",
+    )
+    constraints: Literal["none", "hbonds", "allbonds", "hangles"] = Field(
+        default="hbonds",
+        description="Of fixed length: none, bonds to hydrogen, all bonds, or all bonds and the angles H-X-H and "
+        "H-O-X. Water is rigid either way.",
+    )
+    hydrogen_mass_da: float | None = Field(
+        default=None,
+        ge=1.0,
+        le=4.0,
+        description="Mass of hydrogens in Da, taken from the atom that each is bonded to, those of water excepted "
+        "(hydrogen mass repartitioning); null leaves them as they are. With 3, timesteps of 4 fs are usual.",
+    )
+    restraint: Restraint = Field(
+        default="none",
+        description="Atoms of the solute that are held near their places at the start (the artifact topology) by a "
+        "harmonic potential: none, heavy (all but hydrogen), backbone (N, CA, C, O) or calpha. Its energy is part of "
+        "the potential energy.",
+    )
+    restraint_kj_mol_nm2: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e7,
+        description="Force constant k of the restraint's k/2 r², in kJ/mol/nm²; only with a restraint, where it is "
+        f"{DEFAULT_RESTRAINT_KJ_MOL_NM2} if not given.",
     )
     minimize: bool = Field(
         default=True,
-        description="Minimise the potential energy first (L-BFGS, to 10 kJ/mol/nm root mean square force).",
+        description="Minimise the potential energy first (L-BFGS, to 10 kJ/mol/nm root mean square force). false if "
+        "not given with restart.",
     )
     minimize_max_iterations: int = Field(
         default=1000, ge=1, le=10**7, description="Most iterations of the minimiser; it ends earlier if it converges."
@@ -104,102 +129,62 @@ class MdRequest(BaseModel):
     )
     platform: PlatformName = Field(
         default="auto",
-        description="OpenMM platform. auto takes the fastest that works on the worker; the result says which. A named "
-        "one that is not there is an error.",
+        description="OpenMM platform. auto takes the fastest that works on the worker, and on one that owns an "
+        "accelerator a GPU's only; the result says which. A named one that is not there is an error.",
     )
+
+    @property
+    def ensembles(self) -> set[str]:
+        """The ensembles of production and all stages."""
+        return {self.ensemble, *(stage.ensemble for stage in self.stages)}
+
+    @property
+    def stage_steps(self) -> int:
+        """Steps of all stages, which are taken before those of production."""
+        return sum(stage.steps for stage in self.stages)
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_pressure(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("ensemble") == "NPT" and data.get("pressure_bar") is None:
-            return {**data, "pressure_bar": DEFAULT_PRESSURE_BAR}
-        return data
+    def _fill_defaults(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        ensembles = _ensembles(data)
+        filled = dict(with_restraint_default(data))
+        if "NPT" in ensembles and filled.get("pressure_bar") is None:
+            filled["pressure_bar"] = DEFAULT_PRESSURE_BAR
+        if ensembles - {"NVE"} and filled.get("friction_per_ps") is None:
+            filled["friction_per_ps"] = DEFAULT_FRICTION_PER_PS
+        if filled.get("restart") is not None:
+            filled.setdefault("minimize", False)
+        return filled
 
     @model_validator(mode="after")
-    def _check_force_field(self) -> Self:
-        if self.solvent == "implicit" and FORCE_FIELDS[self.force_field].implicit is None:
-            options = ", ".join(name for name, fields in FORCE_FIELDS.items() if fields.implicit)
-            raise ValueError(f"force_field {self.force_field} has no implicit solvent: choose one of {options}")
-        if self.force_field == "charmm36" and self.structure in CAPPED:
-            raise ValueError(
-                f"force_field charmm36 has no residues ACE and NME, which structure {self.structure} has: choose an "
-                "amber force field, or structure chignolin"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_combination(self) -> Self:
-        if self.solvent != "explicit":
-            if self.padding_nm is not None:
-                raise ValueError(f"padding_nm has no meaning with solvent {self.solvent}: leave it out or use explicit")
-            if self.ionic_strength_m != 0:
-                raise ValueError(f"ionic_strength_m needs solvent explicit, not {self.solvent}: leave it out")
-            if self.ensemble == "NPT":
-                raise ValueError(f"ensemble NPT needs solvent explicit, not {self.solvent}: there is no box to scale")
-        if self.ensemble != "NPT" and self.pressure_bar is not None:
+    def _check_ensemble(self) -> Self:
+        if "NPT" in self.ensembles and self.solvent != "explicit":
+            raise ValueError(f"ensemble NPT needs solvent explicit, not {self.solvent}: there is no box to scale")
+        if "NPT" not in self.ensembles and self.pressure_bar is not None:
             raise ValueError(f"pressure_bar has no meaning with ensemble {self.ensemble}: leave it out or use NPT")
+        if self.ensembles == {"NVE"} and self.friction_per_ps is not None:
+            raise ValueError("friction_per_ps has no meaning with ensemble NVE, which has no thermostat: leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _check_rest(self) -> Self:
+        check_restraint(self.restraint, self.restraint_kj_mol_nm2)
+        if self.restart is not None and self.minimize:
+            raise ValueError(
+                "minimize has no meaning with restart, whose velocities belong to its coordinates: leave it out"
+            )
+        if self.water_box_nm is not None and {self.restraint, *(s.restraint for s in self.stages)} != {"none"}:
+            raise ValueError("restraint has no meaning with water_box_nm, which has no solute: leave it out")
         return self
 
 
-class MeanStd(BaseModel):
-    """Mean and population standard deviation (divided by n, not n-1) over the frames."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    mean: float = Field(description="Arithmetic mean over the frames, in the unit of the quantity.")
-    std: float = Field(description="Population standard deviation over the frames, in the unit of the quantity.")
-
-
-class WallTime(BaseModel):
-    """Where the wall time went, over all attempts.
-
-    What came from the worker's cache costs nothing; work that was lost with an attempt does not count.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    build: float = Field(description="Reading, parametrising, solvating, and making the context, in s.")
-    minimize: float = Field(description="Minimisation, in s.")
-    integrate: float = Field(description="All steps with their reports and checkpoints, in s.")
-
-
-class MdResult(BaseModel):
-    """What ``md`` returns. Energies and temperatures are over the frames of the trajectory, the start excluded."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(description="Steps that were integrated.")
-    simulated_ns: float = Field(description="Simulated time in ns: steps times timestep.")
-    ns_per_day: float = Field(description="Simulated ns per day of wall time spent integrating, reports included.")
-    platform: str = Field(description="OpenMM platform that ran it.")
-    threads: int | None = Field(description="Threads of the CPU platform; null on the others.")
-    potential_energy_kj_mol: MeanStd = Field(description="Potential energy of all atoms, in kJ/mol.")
-    kinetic_energy_kj_mol: MeanStd = Field(description="Kinetic energy of all atoms, in kJ/mol.")
-    temperature_k: MeanStd = Field(
-        description="Instantaneous temperature in K: 2 E_kin / (f R), with f = 3 per massive particle, less the "
-        "constraints, less 3 for the centre of mass."
-    )
-    density_g_cm3: MeanStd | None = Field(description="Density of the box in g/cm3; null without a box.")
-    rmsd_nm: float | None = Field(
-        description="Root mean square deviation in nm of the last frame from the start of production (the coordinates "
-        "of the artifact topology), unweighted over the solute's heavy atoms, after superposition (Kabsch 1976). "
-        "Null if the solute has none. Solute: every residue but water and single-atom ions."
-    )
-    radius_of_gyration_nm: float | None = Field(
-        description="Mass-weighted radius of gyration of all atoms of the solute in the last frame, in nm. Null "
-        "without a solute."
-    )
-    n_atoms: int = Field(description="Particles in topology and trajectory, solvent and virtual sites included.")
-    n_frames: int = Field(description="Frames of the trajectory, and rows of the state table.")
-    resumed: int = Field(description="How often it went on from a checkpoint.")
-    exact: bool = Field(
-        description="Whether the trajectory is as if it had never been interrupted: each time it went on with the same "
-        "random numbers, on the same platform and kind of device. With NPT, false once it was interrupted, for then "
-        "the barostat learns the size of its moves anew. Either way no frame is missing or there twice."
-    )
-    box: Literal["none", "built", "kept"] = Field(
-        description="Periodic box: none, built around the solute, or kept from the structure with its water."
-    )
-    minimized: bool = Field(description="Whether the start was minimised.")
-    built_from_cache: bool = Field(description="Whether the worker had the same minimised system from before.")
-    wall_s: WallTime = Field(description="Wall time by phase, in s.")
+def _ensembles(data: dict[str, Any]) -> set[Any]:
+    """What unchecked inputs say of ensembles, as far as they are what they should be."""
+    stages = data.get("stages") or ()
+    parts = [data, *(stages if isinstance(stages, list | tuple) else ())]
+    said = [
+        part.get("ensemble", "NVT") if isinstance(part, dict) else getattr(part, "ensemble", "NVT") for part in parts
+    ]
+    return {ensemble for ensemble in said if isinstance(ensemble, str)}

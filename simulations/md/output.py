@@ -36,6 +36,11 @@ class Frame:
     radius_of_gyration_nm: float | None
     ns_per_day: float
 
+    @property
+    def total_energy_kj_mol(self) -> float:
+        """Potential and kinetic energy."""
+        return self.potential_energy_kj_mol + self.kinetic_energy_kj_mol
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -97,7 +102,7 @@ class _Growing:
         self._length = extent.length if extent else len(header)
         if extent is None:
             path.unlink(missing_ok=True)
-        self._file: IO[bytes] = path.open("wb" if extent is None else "r+b")
+        self._file: IO[bytes] = path.open("w+b" if extent is None else "r+b")
         if extent is None:
             self._file.write(header)
         else:
@@ -113,6 +118,11 @@ class _Growing:
     def extent(self) -> Extent:
         """What has been written."""
         return Extent(self._length, self._crc, self.frames)
+
+    @property
+    def handle(self) -> int:
+        """File descriptor by which it can be read back, once it was flushed."""
+        return self._file.fileno()
 
     def flush(self) -> None:
         """Hands what was written to the operating system."""

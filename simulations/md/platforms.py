@@ -36,25 +36,31 @@ class PlatformChoice:
         return mm.Context(system, integrator, platform, *([self.properties] if self.properties else []))
 
 
-def choose_platform(name: str, threads: int, cache: BuildCache) -> PlatformChoice:
+def choose_platform(name: str, threads: int, cache: BuildCache, accelerator: str | None = None) -> PlatformChoice:
     """Finds the platform that was asked for; of ``auto``, the fastest that works.
 
-    A GPU platform may be installed where there is no GPU, so a context of one particle is created to know.
+    A GPU platform may be installed where there is no GPU, so a context of one particle is created to know. A worker
+    that owns an accelerator is there to use it: then ``auto`` takes no platform that runs on the processor's cores.
 
     Args:
         name: OpenMM's name, or ``auto``.
         threads: Threads of the CPU platform.
         cache: Remembers what worked, so that a worker tries once.
+        accelerator: Name of the accelerator that the worker owns, or None.
 
     Raises:
         ToolError: ``PlatformUnavailable``.
     """
     available = available_platforms()
     if name != "auto" and name not in available:
-        raise _unavailable(name, available, "it is not installed")
+        raise _unavailable(name, available, "it is not installed", accelerator)
     candidates = available if name == "auto" else [name]
+    if name == "auto" and accelerator is not None:
+        candidates = [candidate for candidate in available if candidate in GPU_PLATFORMS]
     return cache.get(
-        f"md/platform/{name}/{threads}", lambda: _first_that_works(name, candidates, available, threads), lambda _: 0
+        f"md/platform/{name}/{threads}/{accelerator}",
+        lambda: _first_that_works(name, candidates, available, threads, accelerator),
+        lambda _: 0,
     )
 
 
@@ -74,7 +80,9 @@ def platform_properties(name: str, threads: int) -> dict[str, str]:
     return {"Precision": "mixed"} if name in GPU_PLATFORMS else {}
 
 
-def _first_that_works(name: str, candidates: list[str], available: list[str], threads: int) -> PlatformChoice:
+def _first_that_works(
+    name: str, candidates: list[str], available: list[str], threads: int, accelerator: str | None
+) -> PlatformChoice:
     failures = []
     for candidate in candidates:
         choice = PlatformChoice(candidate, platform_properties(candidate, threads))
@@ -86,12 +94,20 @@ def _first_that_works(name: str, candidates: list[str], available: list[str], th
             failures.append(f"{candidate}: {error}")
         else:
             return choice
-    raise _unavailable(name, available, "; ".join(failures))
+    raise _unavailable(name, available, "; ".join(failures) or "no GPU platform is installed", accelerator)
 
 
-def _unavailable(name: str, available: list[str], reason: str) -> ToolError:
+def _unavailable(name: str, available: list[str], reason: str, accelerator: str | None) -> ToolError:
+    listed = f"installed here: {', '.join(available)}"
+    if name == "auto" and accelerator is not None:
+        return ToolError(
+            f"the worker owns accelerator {accelerator}, and no GPU platform works there: {reason}",
+            hint=f"{listed}; install OpenMM's platform for this GPU (pip install 'openmm[cuda12]'), check its driver, "
+            "or ask for platform CPU",
+            kind="PlatformUnavailable",
+        )
     return ToolError(
         f"platform {name} cannot be used on this worker: {reason}",
-        hint=f"available here: {', '.join(available)}; choose one of them or auto, or check GPU and driver",
+        hint=f"{listed}; choose one of them or auto, or check GPU and driver",
         kind="PlatformUnavailable",
     )

@@ -3,63 +3,41 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import openmm as mm
 from openmm import unit
 
-from simulations.errors import Paused
+from simulations.errors import Paused, ToolError
 from simulations.md import analysis
-from simulations.md.analysis import Array, RunningStatistics
-from simulations.md.divergence import checked_positions, diverged, raise_step_error
+from simulations.md.analysis import Array
+from simulations.md.averages import Averages
+from simulations.md.conclusion import Conclusion, conclude
+from simulations.md.divergence import checked_positions, diverged, step_error
 from simulations.md.keeping import keep_start
+from simulations.md.memory import out_of_memory
 from simulations.md.models import MdRequest
 from simulations.md.output import DcdWriter, Frame, StateTable
+from simulations.md.produced import Produced
 from simulations.md.saved import Origin, Saved, portable_state
 from simulations.md.start import Start
+from simulations.md.trajectory import Trajectory
 from simulations.workspace import Workspace
 
 HOUSEKEEPING_S = 1.0
 CHECK_SHARE = 0.003
 """Part of the time that may be spent on looking whether coordinates are finite."""
 STRIDE_LEAST = 10
-STRIDE_MOST = 1000
+STRIDE_MOST = 5000
 STRIDE_S = 0.5
 FINAL_SAVE_S = 10.0
 """A run that ended is saved too, if that much was not: should its result be lost, it is not to be computed again."""
 CHECKPOINT = ("checkpoint", "checkpoint.chk")
 TRAJECTORY = ("trajectory", "trajectory.dcd")
 STATE_TABLE = ("state_table", "state.csv")
-
-
-class Averages(NamedTuple):
-    """Running statistics over the frames."""
-
-    potential: RunningStatistics
-    kinetic: RunningStatistics
-    temperature: RunningStatistics
-    density: RunningStatistics
-
-
-@dataclass(frozen=True)
-class Produced:
-    """What a production run left.
-
-    Attributes:
-        averages: Statistics over the frames.
-        last: Numbers of the last frame.
-        positions: Coordinates of the last frame in nm.
-        box: Box vectors of the last frame in nm, or None.
-        seconds: Wall time of the run, in all attempts whose work is in it.
-    """
-
-    averages: Averages
-    last: Frame
-    positions: Array
-    box: Array | None
-    seconds: float
+ANALYSIS = ("analysis", "analysis.json")
 
 
 def next_stride(stride_steps: int, stepping_s: float, check_s: float) -> int:
@@ -111,11 +89,9 @@ class Production:
         self._first_step = saved.step if saved else 0
         self._last_good_step = self._first_step
         self._last_frame_step = saved.last_frame_step if saved else 0
-        self._averages = (
-            Averages(*map(RunningStatistics.restored, saved.averages))
-            if saved
-            else Averages(*(RunningStatistics() for _ in Averages._fields))
-        )
+        self._averages = Averages.restored(saved.averages) if saved else Averages()
+        self._stride = 1
+        self._seen: tuple[float, float] | None = None
         self._kept_house = self._saved_at = workspace.clock()
         self._begin = self._saved_at - (saved.integrate_s if saved else 0.0)
         prepared = start.prepared
@@ -141,11 +117,19 @@ class Production:
         """Takes all steps that are left.
 
         Raises:
-            ToolError: ``SimulationDiverged``, ``BoxTooSmall`` or ``IntegrationFailed``; ``DiskFull`` or ``DiskFailed``.
+            ToolError: ``SimulationDiverged``, ``BoxTooSmall``, ``OutOfMemory``, ``IntegrationFailed``, ``DiskFull`` or
+                ``DiskFailed``.
             Cancelled: If it was asked to stop for good.
             Paused: If it was asked to pause; what was done is saved.
             Superseded: If a later attempt has the folder.
         """
+        try:
+            return self._run()
+        except MemoryError as error:
+            platform = self._context.getPlatform().getName()
+            raise out_of_memory(error, platform, self._start.prepared.n_atoms) or error from error
+
+    def _run(self) -> Produced:
         request, workspace, interval = self._request, self._workspace, self._interval
         step = self._first_step
         measured = None
@@ -156,31 +140,44 @@ class Production:
                 self._advance(step, target)
                 step = target
                 positions, box, frame = measured = self._measure(step)
-                self._count(frame)
+                self._averages.add(frame)
                 dcd.write(positions, box, step)
                 table.write(frame)
                 self._last_frame_step = step
-                self._keep_house(step, frame)
+                self._seen = frame.potential_energy_kj_mol, frame.temperature_k
+                self._keep_house(step)
             dcd.sync()
             table.sync()
             if workspace.clock() - self._saved_at >= FINAL_SAVE_S:
                 self._save(step)
             else:
                 self._write_checkpoint()
-        workspace.reached(self._amount(step))
-        positions, box, frame = measured or self._measure(step)  # it went on from its own end
-        return Produced(self._averages, frame, positions, box, workspace.clock() - self._begin)
+            workspace.reached(self._amount(step))
+            positions, box, frame = measured or self._measure(step)  # it went on from its own end
+            seconds = workspace.clock() - self._begin
+            begin = workspace.clock()
+            conclusion = self._conclude(step)
+        return Produced(self._averages, frame, positions, box, seconds, conclusion, workspace.clock() - begin)
+
+    def _conclude(self, step: int) -> Conclusion:
+        prepared, workspace = self._start.prepared, self._workspace
+        trajectory = Trajectory(self._dcd.handle, prepared.n_atoms, self._dcd.frames, periodic=prepared.box is not None)
+        conclusion = conclude(trajectory, self._start, self._averages, lambda: self._stop_if_asked(step))
+        name, filename = ANALYSIS
+        workspace.write(filename, conclusion.analysis.model_dump_json(indent=1).encode())
+        workspace.artifact(name, filename)
+        return conclusion
 
     def _advance(self, step: int, target: int) -> None:
-        # The first stride warms up and is not typical, so it is as short as can be.
-        clock, stride = self._workspace.clock, 1
+        # The very first stride warms up and is not typical, so it is as short as can be.
+        clock = self._workspace.clock
         while step < target:
-            count = min(stride, target - step)
+            count = min(self._stride, target - step)
             begin = clock()
             try:
                 self._integrator.step(count)
             except mm.OpenMMException as error:
-                raise_step_error(error, step + count, self._last_good_step, self._request)
+                raise self._step_error(error, step + count) from error
             stepped = clock()
             step += count
             if step == target:
@@ -189,15 +186,19 @@ class Production:
                 raise diverged(step, self._last_good_step, "coordinates are no numbers or out of all bounds")
             self._last_good_step = step
             checked = clock()
-            stride = next_stride(count, stepped - begin, checked - stepped)
-            self._keep_house(step, None)
+            self._stride = next_stride(count, stepped - begin, checked - stepped)
+            self._keep_house(step)
+
+    def _step_error(self, error: mm.OpenMMException, step: int) -> ToolError:
+        platform = self._context.getPlatform().getName()
+        return step_error(error, step, self._last_good_step, platform, self._start.prepared.n_atoms)
 
     def _measure(self, step: int) -> tuple[Array, Array | None, Frame]:
         prepared, request = self._start.prepared, self._request
         try:
             state = self._context.getState(positions=True, energy=True)
         except mm.OpenMMException as error:
-            raise_step_error(error, step, self._last_good_step, request)
+            raise self._step_error(error, step) from error
         positions = checked_positions(state)
         potential = state.getPotentialEnergy().value_in_unit(unit.kilojoules_per_mole)
         kinetic = state.getKineticEnergy().value_in_unit(unit.kilojoules_per_mole)
@@ -206,7 +207,7 @@ class Production:
         self._last_good_step = step
         box = volume = density = None
         if prepared.box is not None:
-            box = np.array(state.getPeriodicBoxVectors().value_in_unit(unit.nanometer), dtype=np.float64)
+            box = state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.nanometer)
             volume = float(abs(np.linalg.det(box)))
             density = analysis.density_g_cm3(prepared.mass_da, volume)
         frame = Frame(
@@ -227,21 +228,14 @@ class Production:
         )
         return positions, box, frame
 
-    def _count(self, frame: Frame) -> None:
-        self._averages.potential.add(frame.potential_energy_kj_mol)
-        self._averages.kinetic.add(frame.kinetic_energy_kj_mol)
-        self._averages.temperature.add(frame.temperature_k)
-        if frame.density_g_cm3 is not None:
-            self._averages.density.add(frame.density_g_cm3)
-
     def _amount(self, step: int) -> float:
-        """What is done after this step, in ns."""
-        return step * self._request.timestep_fs * 1e-6
+        """What is done after this step, in ns, the stages before included."""
+        return (self._request.stage_steps + step) * self._request.timestep_fs * 1e-6
 
     def _ns_per_day(self, step: int) -> float:
         return ns_per_day(step, self._request.timestep_fs, self._workspace.clock() - self._begin)
 
-    def _keep_house(self, step: int, frame: Frame | None) -> None:
+    def _keep_house(self, step: int) -> None:
         """Stopping, checkpoint and progress, about once a second. The state at this step must have been checked."""
         now = self._workspace.clock()
         if now - self._kept_house < HOUSEKEEPING_S:
@@ -252,21 +246,21 @@ class Production:
         self._stop_if_asked(step)
         if now - self._saved_at >= self._request.checkpoint_interval_s:
             self._save(step)
-        self._workspace.progress(lambda: self._progress(step, frame), amount=self._amount(step))
+        self._workspace.progress(lambda: self._progress(step), amount=self._amount(step))
 
     def _stop_if_asked(self, step: int) -> None:
         if self._workspace.pause_asked():
             self._save(step)
             raise Paused
 
-    def _progress(self, step: int, frame: Frame | None) -> dict[str, Any]:
-        if frame is None:
+    def _progress(self, step: int) -> dict[str, Any]:
+        if self._seen is None:
+            # Only once: between frames, a large system would be held up by its own progress, a step for each second.
             state = self._context.getState(energy=True)
-            potential = state.getPotentialEnergy().value_in_unit(unit.kilojoules_per_mole)
             kinetic = state.getKineticEnergy().value_in_unit(unit.kilojoules_per_mole)
-            temperature = analysis.temperature_k(kinetic, self._start.prepared.dof)
-        else:
-            potential, temperature = frame.potential_energy_kj_mol, frame.temperature_k
+            potential = state.getPotentialEnergy().value_in_unit(unit.kilojoules_per_mole)
+            self._seen = potential, analysis.temperature_k(kinetic, self._start.prepared.dof)
+        potential, temperature = self._seen
         return {
             "step": step,
             "steps": self._request.steps,
@@ -285,11 +279,12 @@ class Production:
         positions, velocities, box = portable_state(self._context)
         saved = Saved(
             origin=self._origin,
+            stage=None,
             step=step,
             last_frame_step=self._last_frame_step,
             trajectory=self._dcd.extent,
             table=self._table.extent,
-            averages=[statistics.state for statistics in self._averages],
+            averages=self._averages.state,
             integrate_s=self._workspace.clock() - self._begin,
             checkpoint=self._write_checkpoint(),
             positions=positions,

@@ -65,10 +65,12 @@ def _resumption(checkpoint: Checkpoint, identity: str, workspace: Workspace) -> 
         raise UnusableError("the start of production that belongs to it is not there or damaged")
     periodic = start.prepared.box is not None
     copies: list[tuple[Path, Path]] = []
-    files: list[tuple[str, Extent, int]] = [
-        (TRAJECTORY[1], saved.trajectory, DcdWriter.HEADER),
-        (STATE_TABLE[1], saved.table, len(table_header(periodic=periodic))),
-    ]
+    files: list[tuple[str, Extent, int]] = []
+    if saved.stage is None:  # what a stage's checkpoint goes on to writes new ones
+        files = [
+            (TRAJECTORY[1], saved.trajectory, DcdWriter.HEADER),
+            (STATE_TABLE[1], saved.table, len(table_header(periodic=periodic))),
+        ]
     try:
         for filename, extent, header in files:
             path = workspace.path(filename)

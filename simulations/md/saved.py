@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ class Origin:
         exact: Whether the trajectory is so far as if it had never been interrupted.
         build_s: Wall time of building in all attempts, in s.
         minimize_s: Wall time of the minimisation, in s.
+        stages_s: Wall time of the stages before production, in s.
+        stages: What each stage that is over came to, as `simulations.md.results.StageEnd` has it.
     """
 
     identity: str
@@ -47,15 +49,18 @@ class Origin:
     exact: bool
     build_s: float
     minimize_s: float
+    stages_s: float = 0.0
+    stages: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A state of a production run.
+    """A state of a run.
 
     Attributes:
         origin: Where it comes from.
-        step: Steps done.
+        stage: Number of the stage that it is in, from 0; None in production.
+        step: Steps done, of that stage or of production.
         last_frame_step: Step of the last frame; 0 if there is none.
         trajectory: What of the trajectory belongs to it.
         table: What of the state table does.
@@ -68,6 +73,7 @@ class Saved:
     """
 
     origin: Origin
+    stage: int | None
     step: int
     last_frame_step: int
     trajectory: Extent
@@ -84,6 +90,7 @@ class Saved:
         arrays = {"positions": self.positions, "velocities": self.velocities, "box": self.box}
         numbers = {
             "origin": asdict(self.origin),
+            "stage": self.stage,
             "step": self.step,
             "last_frame_step": self.last_frame_step,
             "trajectory": asdict(self.trajectory),
@@ -118,9 +125,16 @@ class Saved:
             raise UnusableError(f"it was written otherwise: {type(error).__name__}: {error}") from error
 
 
-def identity(request: MdRequest, source: Source) -> str:
-    """Hash of all that decides what is simulated."""
-    said = [VERSION, source.key, request.model_dump(mode="json", exclude=INDIFFERENT | {"structure"})]
+def identity(request: MdRequest, source: Source, restart_key: str | None) -> str:
+    """Hash of all that decides what is simulated.
+
+    Args:
+        request: The inputs.
+        source: Where the atoms come from; its content counts, not its name.
+        restart_key: Names the content of the state that it starts from, if it does.
+    """
+    inputs = request.model_dump(mode="json", exclude=INDIFFERENT | {"structure", "restart"})
+    said = [VERSION, source.key, restart_key, inputs]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
@@ -134,19 +148,24 @@ def machine(context: Any, choice: PlatformChoice) -> dict[str, str]:
     return said
 
 
-def derived_seed(seed: int, step: int) -> int:
-    """A seed for going on at a step: another one than at the start, so that no random numbers are repeated."""
-    digest = hashlib.sha256(f"{seed}/{step}".encode()).digest()
+def derived_seed(seed: int, step: int, stage: int | None = None) -> int:
+    """A seed for going on at a step, of a stage or of production.
+
+    It is another one than at the start, so that no random numbers are repeated.
+    """
+    place = f"{step}" if stage is None else f"{stage}/{step}"
+    digest = hashlib.sha256(f"{seed}/{place}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % (2**31 - 2) + 1
 
 
-def load_state(context: Any, saved: Saved, request: MdRequest, *, same_machine: bool) -> str | None:
+def load_state(context: Any, saved: Saved, request: MdRequest, ensemble: str, *, same_machine: bool) -> str | None:
     """Puts a context where a checkpoint was.
 
     Args:
         context: Of the same system, with random numbers seeded by `derived_seed`.
         saved: The checkpoint.
         request: The inputs.
+        ensemble: That of the stage, or of production.
         same_machine: Whether OpenMM's own checkpoint can be loaded.
 
     Returns:
@@ -158,7 +177,7 @@ def load_state(context: Any, saved: Saved, request: MdRequest, *, same_machine: 
         except mm.OpenMMException as error:
             reason = f"OpenMM did not load its own checkpoint: {error}"
         else:
-            if request.ensemble == "NPT":
+            if ensemble == "NPT":
                 # OpenMM keeps neither in a checkpoint (8.6: step, volumeScale and both counts of its barostat).
                 return "the barostat counts its steps, and learns the size of its moves, anew"
             return None
@@ -169,7 +188,8 @@ def load_state(context: Any, saved: Saved, request: MdRequest, *, same_machine: 
     context.setVelocities(saved.velocities * unit.nanometer / unit.picosecond)
     context.setTime(saved.step * request.timestep_fs * unit.femtosecond)
     context.setStepCount(saved.step)
-    return f"{reason}; coordinates, velocities, box and time were taken over, random numbers were not"
+    random = "" if ensemble == "NVE" else ", random numbers were not"
+    return f"{reason}; coordinates, velocities, box and time were taken over{random}"
 
 
 def portable_state(context: Any) -> tuple[Array, Array, Array]:

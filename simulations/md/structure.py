@@ -1,4 +1,4 @@
-"""From a PDB or mmCIF file to a topology with coordinates, or a plain word on why not."""
+"""Where the atoms come from; and from a PDB or mmCIF file to a topology, or a plain word on why not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from openmm import app, unit
 
 from simulations.errors import ToolError
 from simulations.md.analysis import Array
-from simulations.md.models import SHIPPED
+from simulations.md.models import MdRequest
+from simulations.md.molecule_inputs import SHIPPED
 
 STRUCTURES = Path(__file__).parent.parent / "structures"
 PDB_SUFFIXES = (".pdb", ".ent")
@@ -27,12 +28,12 @@ WATER_NAMES = frozenset({"HOH", "WAT", "H2O", "SOL", "TIP", "TIP3", "TIP4", "SPC
 
 @dataclass(frozen=True)
 class Source:
-    """The bytes of a structure.
+    """What decides which atoms there are.
 
     Attributes:
         label: How messages name it.
-        suffix: ``.pdb`` or ``.cif``, lower case.
-        content: The file.
+        suffix: ``.pdb`` or ``.cif``, lower case; what is built from inputs alone has a word without a point.
+        content: The file, or those inputs.
     """
 
     label: str
@@ -43,6 +44,19 @@ class Source:
     def key(self) -> str:
         """Hash that names format and content completely."""
         return hashlib.sha256(self.suffix.encode() + b"\0" + self.content).hexdigest()
+
+
+def source_of(request: MdRequest, inputs: Mapping[str, Path]) -> Source:
+    """The request's structure, sequence or water box.
+
+    Raises:
+        ToolError: As of `find_source`.
+    """
+    if request.structure is not None:
+        return find_source(request.structure, inputs)
+    kind = "water" if request.sequence is None else "sequence"
+    said = request.model_dump_json(include={"sequence", "conformation", "n_terminus", "c_terminus", "water_box_nm"})
+    return Source(request.source_name, kind, said.encode())
 
 
 def find_source(structure: str, inputs: Mapping[str, Path]) -> Source:
@@ -107,6 +121,11 @@ def parse(source: Source) -> tuple[Any, Array]:
             kind="BadStructure",
         )
     return parsed.topology, positions
+
+
+def residue_name(residue: Any) -> str:
+    """Names a residue as people look for it in a file: ``LIG 42 (chain B)``."""
+    return f"{residue.name} {residue.id}{residue.insertionCode.strip()} (chain {residue.chain.id})"
 
 
 def is_solvent(residue: Any) -> bool:

@@ -9,8 +9,7 @@ from openmm import app, unit
 from simulations.cache import BuildCache
 from simulations.errors import ToolError
 from simulations.md import TOOL, MdRequest
-from simulations.md.forcefields import FORCE_FIELDS
-from simulations.md.models import CAPPED, SHIPPED
+from simulations.md.molecule_inputs import CAPPED, SHIPPED
 from simulations.md.structure import STRUCTURES, Source, find_source, structure_text
 from simulations.md.system import prepare
 from simulations.workspace import Resources, Workspace
@@ -20,6 +19,9 @@ WATER = (
     "HETATM    2  H1  HOH A   7       0.957   0.000   0.000  1.00  0.00           H\n"
     "HETATM    3  H2  HOH A   7      -0.240   0.927   0.000  1.00  0.00           H\n"
 )
+
+TRIED = ["amber14", "amber19", "amber99sbildn", "charmm36"]
+"""All force fields with all their waters are built by tests/physics/test_md_force_fields.py, which takes longer."""
 
 REFERENCE = mm.Platform.getPlatformByName("Reference")
 
@@ -86,7 +88,7 @@ def total_charge(built):
 
 
 @pytest.mark.parametrize("solvent", ["vacuum", "implicit"])
-@pytest.mark.parametrize("force_field", FORCE_FIELDS)
+@pytest.mark.parametrize("force_field", TRIED)
 @pytest.mark.parametrize("structure", SHIPPED)
 def test_every_force_field_builds_the_shipped_structures_it_allows(cache, structure, force_field, solvent):
     if force_field == "charmm36" and structure in CAPPED:
@@ -99,7 +101,7 @@ def test_every_force_field_builds_the_shipped_structures_it_allows(cache, struct
     assert total_charge(built) == pytest.approx(0 if structure in CAPPED else -2, abs=1e-3)
 
 
-@pytest.mark.parametrize("force_field", [name for name in FORCE_FIELDS if name != "charmm36"])
+@pytest.mark.parametrize("force_field", [name for name in TRIED if name != "charmm36"])
 def test_explicit_solvent_fills_a_neutral_box_around_the_solute(cache, force_field):
     built = prepared(cache, "alanine-dipeptide", force_field=force_field, solvent="explicit", padding_nm=0.6)
     assert len(built.solute) == 22
@@ -118,6 +120,29 @@ def test_charmm36_has_water_too(tmp_path, cache):
     assert built.n_atoms > 1000
     assert len(built.solute) == 0
     assert built.system.getNumConstraints() == built.n_atoms  # rigid water: three per molecule
+
+
+def test_water_of_the_structure_gets_the_virtual_sites_that_its_model_has(cache):
+    water = WATER.replace("HETATM    ", "HETATM   9").replace(
+        "       0.000   0.000   0.000", "       9.000   9.000   0.000"
+    )
+    water = water.replace("       0.957   0.000", "       9.957   9.000").replace(
+        "      -0.240   0.927", "       8.760   9.927"
+    )
+    wet = (STRUCTURES / "alanine-dipeptide.pdb").read_text().replace("END\n", water + "END\n")
+    request = MdRequest(structure="wet.pdb", steps=1, force_field="amber19", solvent="explicit", padding_nm=0.5)
+    built = prepare(request, Source("wet.pdb", ".pdb", wet.encode()), cache)
+    waters = [residue for residue in built.topology.residues() if residue.name == "HOH"]
+    assert {len(list(residue.atoms())) for residue in waters} == {4}
+    assert waters[0].id == "7"
+
+
+def test_water_alone_needs_no_protein_for_its_force_field(cache):
+    request = MdRequest(structure="water.pdb", steps=1, force_field="amber19", solvent="explicit", padding_nm=1.2)
+    three_sites = prepare(
+        request.model_copy(update={"water_model": "tip3p"}), Source("water.pdb", ".pdb", WATER.encode()), cache
+    )
+    assert {residue.name for residue in three_sites.topology.residues()} == {"HOH"}
 
 
 def test_charge_is_neutralised(cache):
@@ -168,6 +193,7 @@ def test_an_unknown_residue_is_named_with_its_number_and_chain(tmp_path, cache):
     assert error.kind == "UnknownResidue"
     assert "LIG 42 (chain B)" in error.message
     assert "repairs nothing" in error.hint
+    assert "heterogens remove" in error.hint
     assert "charmm36" in error.hint
 
 

@@ -17,13 +17,14 @@ from MDAnalysis.analysis import rms
 from simulations.cache import BuildCache
 from simulations.errors import Cancelled, ToolError
 from simulations.md import TOOL, MdRequest
-from simulations.md.analysis import RunningStatistics, kabsch_rmsd
+from simulations.md.analysis import kabsch_rmsd
 from simulations.md.platforms import choose_platform
 from simulations.md.production import STRIDE_MOST, next_stride
+from simulations.md.statistics import RunningStatistics
 from simulations.md.structure import STRUCTURES, fitting_suffix
 from simulations.workspace import Resources, Workspace
 
-ARTIFACTS = {"trajectory", "topology", "state_table", "checkpoint", "final_structure"}
+ARTIFACTS = {"final_state", "trajectory", "topology", "state_table", "analysis", "checkpoint", "final_structure"}
 WATER = (
     "HETATM    1  O   HOH A   7       0.000   0.000   0.000  1.00  0.00           O\n"
     "HETATM    2  H1  HOH A   7       0.957   0.000   0.000  1.00  0.00           H\n"
@@ -253,8 +254,8 @@ def test_a_blow_up_names_its_step_and_the_last_good_one(tmp_path, cache):
 def test_clashing_atoms_are_a_divergence(tmp_path):
     lines = (STRUCTURES / "alanine-dipeptide.pdb").read_text().splitlines(keepends=True)
     atoms = [index for index, line in enumerate(lines) if line.startswith(("ATOM", "HETATM"))]
-    first, other = lines[atoms[4]], lines[atoms[16]]
-    lines[atoms[16]] = other[:30] + first[30:54] + other[54:]
+    first, other = lines[atoms[16]], lines[atoms[5]]
+    lines[atoms[5]] = other[:30] + first[30:54] + other[54:]
     (tmp_path / "clash.pdb").write_text("".join(lines))
     workspace = make_workspace(tmp_path, inputs={"structure": tmp_path / "clash.pdb"})
     with pytest.raises(ToolError) as caught:

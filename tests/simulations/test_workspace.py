@@ -46,7 +46,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
     space.write("state.chk", b"one")
     space.write("state.chk", b"two")
     assert space.path("state.chk").read_bytes() == b"two"
-    assert sorted(path.name for path in space.folder.iterdir()) == ["owner", "state.chk"]
+    assert sorted(path.name for path in space.folder.iterdir()) == ["state.chk"]
 
 
 def test_progress_is_written_once_a_second_at_most(tmp_path):
