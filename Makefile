@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster test-globus test-faults bench lint docs clean
+.PHONY: help demo test test-physics test-cluster test-globus test-faults bench lint docs clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,10 @@ demo: $(READY)  ## Run examples/minimal.py: 2 Directors, 4 logical nodes, 16 rea
 
 # Most tests wait for processes that start, so two at once take little longer than one.
 test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile
+
+test-physics: $(READY)  ## Compare the Tools with references: plain OpenMM, ASE, xtb, and what theory says
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/physics
 
 test-cluster: $(READY)  ## Run the tests that need several nodes, in a Slurm cluster of namespaces (Debian, root)
 	$(BIN)/python -m pytest -n 3 --dist loadfile tests/cluster
