@@ -6,6 +6,8 @@ HOST_VARIABLE = "DIRECTOR_HOST"
 BINDINGS_VARIABLE = "DIRECTOR_BINDINGS"
 REPORTS_VARIABLE = "DIRECTOR_REPORTS"
 WORKER_VARIABLE = "DIRECTOR_WORKER"
+WARM_VARIABLE = "DIRECTOR_WARM"
+"""What a worker is to load before its first task: ``module:function``."""
 
 # What a worker pool needs of the Director's environment, whatever a launcher forwards. No secret is among them.
 FORWARDED_VARIABLES = (

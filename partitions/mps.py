@@ -6,6 +6,7 @@ See NVIDIA, "Multi-Process Service", on ``nvidia-cuda-mps-control``.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -55,3 +56,21 @@ def start(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
         sys.stderr.flush()
         return {}
     return ours
+
+
+def stop(environment: Mapping[str, str]) -> None:
+    """Ends the daemon that `start` has started, where nothing else will.
+
+    Args:
+        environment: Where that was, with what it returned.
+    """
+    with contextlib.suppress(OSError, subprocess.SubprocessError):  # it has ended by itself
+        subprocess.run(
+            [PROGRAM],
+            env=dict(environment),
+            input=b"quit\n",
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=START_S,
+            check=True,
+        )

@@ -8,6 +8,8 @@ only then becomes Parsl's. Tasks and results travel between pool and workers in 
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -23,6 +25,7 @@ from partitions.environment import (
     HOST_VARIABLE,
     INTERRUPT_SIGNAL,
     REPORTS_VARIABLE,
+    WARM_VARIABLE,
     WORKER_VARIABLE,
 )
 from partitions.lean import lean_parsl
@@ -49,7 +52,17 @@ def worker(rank: int, *arguments: Any) -> None:
         {"host": host, "rank": rank, "threads": owned.threads, "accelerator": owned.accelerator}
     )
     _report(rank, owned)
+    _warm(os.environ.get(WARM_VARIABLE, ""))
     _parsl_worker(rank, *arguments)
+
+
+def _warm(what: str) -> None:
+    """Loads what every task needs, while the Director is still loading what it needs itself."""
+    module, _, function = what.partition(":")
+    if module:
+        # What is wrong with it, the first task meets again, and says.
+        with contextlib.suppress(Exception):
+            getattr(importlib.import_module(module), function)()
 
 
 def _report(rank: int, owned: Owned) -> None:
