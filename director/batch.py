@@ -15,7 +15,10 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from director.door import Problem, Refused, problems_of
 from director.staging import prepare
+from director.toolbox import read_tools, tools_with
+from simulations.plain_yaml import PlainLoader
 from simulations.records import Request
+from simulations.shell import ToolSource
 from simulations.tool import AnyTool
 
 MAX_FILE_BYTES = 50_000_000
@@ -84,6 +87,7 @@ class BatchFile(BaseModel):
         pool: Further settings of the workers.
         reuse: Whether Outcomes of equal inputs may stand for Requests; false overrules what these say.
         reuse_from: Run folders in which such Outcomes are looked for beside this run's.
+        tools: Tool files, whose Tools the run has beside those that are installed.
         requests: What to run.
     """
 
@@ -99,6 +103,7 @@ class BatchFile(BaseModel):
     pool: dict[str, Any] = Field(default_factory=dict)
     reuse: bool = True
     reuse_from: list[str] = Field(default_factory=list)
+    tools: list[str] = Field(default_factory=list)
     requests: list[BatchEntry] = Field(min_length=1)
 
 
@@ -110,11 +115,13 @@ class Batch:
         file: What it says.
         base: Its folder; its relative paths start there, and its files lie in it.
         requests: The Requests, unstaged.
+        tools: Its tool files.
     """
 
     file: BatchFile
     base: Path
     requests: list[Request]
+    tools: tuple[ToolSource, ...] = ()
 
     @property
     def stores(self) -> list[str]:
@@ -133,10 +140,12 @@ def read_batch(path: Path, tools: Mapping[str, AnyTool]) -> Batch:
         Refused: With everything that is wrong with it.
     """
     file = read_file(path)
-    requests = expand(file, tools)
     base = path.resolve().parent
-    prepare(requests, tools, base=base, confined=True, stage=None)
-    return Batch(file, base, requests)
+    sources = read_tools(file.tools, base=base)
+    known = tools_with([source.definition for source in sources], tools)
+    requests = expand(file, known)
+    prepare(requests, known, base=base, confined=True, stage=None)
+    return Batch(file, base, requests, sources)
 
 
 def read_file(path: Path) -> BatchFile:
@@ -153,7 +162,7 @@ def read_file(path: Path) -> BatchFile:
     try:
         return BatchFile.model_validate(document)
     except ValidationError as error:
-        raise Refused(problems_of(error, BatchFile, inner=BatchEntry)) from None
+        raise Refused(problems_of(error, BatchFile)) from None
 
 
 def expand(file: BatchFile, tools: Mapping[str, AnyTool]) -> list[Request]:
@@ -198,26 +207,6 @@ def expand(file: BatchFile, tools: Mapping[str, AnyTool]) -> list[Request]:
     return requests
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without surprises: a name given twice is an error, not the last one's victory."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        name = loader.construct_object(key, deep=True)
-        if not isinstance(name, str):
-            raise yaml.constructor.ConstructorError(None, None, f"the name {name!r} is not text", key.start_mark)
-        if name in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the name {name!r} is given twice", key.start_mark)
-        seen.add(name)
-    loader.flatten_mapping(node)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def _document(path: Path) -> Any:
     where = str(path)
     try:
@@ -229,7 +218,7 @@ def _document(path: Path) -> Any:
     except UnicodeDecodeError:
         raise Refused([Problem(where, "is not UTF-8 text", "Give a YAML or JSON file")]) from None
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        return yaml.load(text, Loader=PlainLoader)  # noqa: S506  (a SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where

@@ -6,9 +6,9 @@ Nothing that is refused has been started, and no refused value is replaced.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -66,19 +66,23 @@ class Checked:
     key: str
 
 
-def check(request: Request, tools: Mapping[str, AnyTool]) -> Checked:
+def check(request: Request, tools: Mapping[str, AnyTool], cores: int | None = None) -> Checked:
     """Checks a Request against its Tool.
 
     Args:
         request: The Request; files that its inputs name must have been staged.
         tools: The installed Tools, by name.
+        cores: How many cores each worker owns at least; None: that is not known here.
 
     Raises:
-        Refused: If the Tool is unknown, an input is not what the Tool takes, or a file was not staged.
+        Refused: If the Tool is unknown or needs more cores, an input is not what it takes, or a file was not staged.
     """
     if request.tool not in tools:
         raise Refused([_unknown("tool", request.tool, tools, "Installed tools")])
     tool = tools[request.tool]
+    if cores is not None and tool.cores > cores:
+        message = f"{tool.name} needs {tool.cores} cores, and a worker here owns {cores}"
+        raise Refused([Problem("tool", message, "Run it with fewer workers_per_node, so that each owns more cores")])
     try:
         model = tool.request.model_validate(request.inputs)
     except ValidationError as error:
@@ -102,21 +106,35 @@ def check(request: Request, tools: Mapping[str, AnyTool]) -> Checked:
     return Checked(complete, tool, request_key(tool, inputs, request.files))
 
 
-def problems_of(
-    error: ValidationError, model: type[BaseModel], prefix: str = "", *, inner: type[BaseModel] | None = None
-) -> list[Problem]:
+def problems_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Problem]:
     """Says in words what pydantic found wrong.
 
     Args:
         error: What pydantic raised.
         model: What was to be made.
         prefix: Where it stands in the user's input.
-        inner: The model of the members of the model's lists, if there is one.
     """
     return [
-        _problem(dict(item), (inner if inner and len(item["loc"]) > 2 else model).model_fields, prefix)
+        _problem(dict(item), _model_at(model, item["loc"]).model_fields, prefix)
         for item in error.errors(include_url=False)
     ]
+
+
+def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
+    """The model, within a model, that has the field at the end of a place."""
+    for part in place[:-1]:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        inner = _models_in(field.annotation) if field is not None else set()
+        if len(inner) == 1:
+            (model,) = inner
+    return model
+
+
+def _models_in(annotation: Any) -> set[type[BaseModel]]:
+    """The models that an annotation names, such as the members' of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    return {model for argument in get_args(annotation) for model in _models_in(argument)}
 
 
 def _problem(item: dict[str, Any], fields: Mapping[str, FieldInfo], prefix: str) -> Problem:

@@ -28,6 +28,7 @@ from director.spec import (
 from director.terms import Terms
 from partitions.local import local_allocation
 from simulations.records import Request, StagedFile
+from simulations.shell.definition import ToolDefinition
 
 
 class RunPlan(BaseModel):
@@ -43,6 +44,7 @@ class RunPlan(BaseModel):
         run_folder: Where the run folder is, on the machine that the Directors run on; None: where the endpoint says.
         walltime: When Directors must have ended.
         reuse: Whether Outcomes of equal Requests are used again.
+        tools: The tool files of the run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +58,7 @@ class RunPlan(BaseModel):
     run_folder: str | None = None
     walltime: WalltimeSpec = WalltimeSpec()
     reuse: ReuseSpec = ReuseSpec()
+    tools: tuple[ToolDefinition, ...] = ()
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -80,7 +83,7 @@ class RunPlan(BaseModel):
             exchange: Where they answer.
             launches: For each Director that is launched, how often it has been, this time included.
             requests: Requests that they begin with, each with the index of its Director.
-            source: Where the files lie that these name.
+            source: Where the files lie that these name, or that ship with tool files; None: none of them travels along.
         """
         mine: dict[int, list[Request]] = {index: [] for index in launches}
         for index, request in requests:
@@ -101,8 +104,9 @@ class RunPlan(BaseModel):
                 linger_s=self.linger_s,
                 walltime=self.walltime,
                 reuse=self.reuse,
+                tools=self.tools,
                 requests=tuple(mine[index]),
-                files=_carried(mine[index], source) if source else (),
+                files=_carried(mine[index], self.tools, source) if source else (),
             )
             for index in sorted(launches)
         ]
@@ -160,6 +164,7 @@ def plan_elsewhere(
         run_folder=run_folder,
         walltime=told.walltime,
         reuse=told.reuse,
+        tools=told.tools,
     )
 
 
@@ -168,8 +173,11 @@ def cargo_bytes(spec: DirectorSpec) -> int:
     return len(spec.model_dump_json())
 
 
-def _carried(requests: Sequence[Request], source: Callable[[StagedFile], Path]) -> tuple[CarriedFile, ...]:
-    files = {file.stored_name: file for request in requests for file in request.files.values()}
+def _carried(
+    requests: Sequence[Request], tools: Sequence[ToolDefinition], source: Callable[[StagedFile], Path]
+) -> tuple[CarriedFile, ...]:
+    holders: list[Request | ToolDefinition] = [*requests, *tools]
+    files = {file.stored_name: file for holder in holders for file in holder.files.values()}
     return tuple(
         CarriedFile(staged=file, content=base64.b64encode(source(file).read_bytes())) for file in files.values()
     )

@@ -65,6 +65,7 @@ class Engine:
         pool: Where attempts run.
         policy: What to do when things go wrong.
         walltime: When the Director must have ended; None: it may stay.
+        cores: How many cores each worker owns at least; None: that is not known.
         reuse: Where Outcomes are found that stand for Requests; None: every Request is run.
         course_of: How far an attempt had got, by the traces that it left: called with a Request's id and an epoch.
         past: Reads the account of the lives before, up to an Outcome's sequence number; None: there are none.
@@ -84,6 +85,7 @@ class Engine:
         pool: Pool,
         policy: Policy | None = None,
         walltime: Walltime | None = None,
+        cores: int | None = None,
         reuse: Reuse | None = None,
         course_of: CourseOf = lambda name, epoch: Course(),
         past: Callable[[int], Account] | None = None,
@@ -98,6 +100,7 @@ class Engine:
         self.tools = tools
         self.pool = pool
         self.walltime = walltime
+        self._cores = cores
         self._experience = Experience(tools, nodes=nodes, workers=pool.workers)
         self._ledger = ledger
         self._policy = policy or Policy()
@@ -228,7 +231,7 @@ class Engine:
                 break
             await breathing()
             try:
-                checked = check(request, self.tools)
+                checked = check(request, self.tools, self._cores)
             except Refused as refusal:
                 verdicts.append(Verdict(request.id, refusal.problems))
                 continue
@@ -286,7 +289,7 @@ class Engine:
         problems: list[Problem] = []
         for index, request in enumerate(requests):
             try:
-                check(request, self.tools)
+                check(request, self.tools, self._cores)
             except Refused as refusal:
                 problems += [problem.within(f"requests[{index}]") for problem in refusal.problems]
         if problems:

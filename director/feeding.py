@@ -45,15 +45,22 @@ class Feeding:
         willing = [link for link in there if link.closed is None]
         return [link for link in willing if link.hopeless is None] or willing or there or self.links
 
-    async def run(self, ready: Ready) -> Outcome:
-        """Runs a Request on the Director with the most room, and waits for its Outcome.
+    async def run(self, ready: Ready, director: int | None = None) -> Outcome:
+        """Runs a Request and waits for its Outcome.
+
+        Args:
+            ready: The Request.
+            director: Index of the Director; None: the one with the most room.
 
         Raises:
             Refused: If the Director refuses it.
             WoundDown: If no Director takes any more, or the one that has it has ended in an orderly way.
             DirectorLost: If the Director is gone; the Request is in its ledger.
         """
-        link = self._home(ready) or min(self.useful(), key=lambda link: self._load(link) / link.workers)
+        if director is not None:
+            link = self.links[director]
+        else:
+            link = self._home(ready) or min(self.useful(), key=lambda link: self._load(link) / link.workers)
         outcome = self._wait_for(ready.request.id)
         try:
             await self._post(link, ready)

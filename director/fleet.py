@@ -16,6 +16,7 @@ from academy.exchange.client import UserExchangeClient
 from academy.identifier import AgentId
 
 from director.call import DirectorLost, WoundDown
+from director.calls import Calls
 from director.carrier import Carrier
 from director.door import Problem, Refused
 from director.elsewhere import plan_elsewhere
@@ -40,6 +41,9 @@ from director.relaunching import MAX_RELAUNCHES
 from director.resuming import Changes, plan_again
 from director.runfolder import RunFolder, RunRecord
 from director.terms import Terms, reuse_spec, walltime_spec
+from director.toolbox import ToolFiles, check_cores, read_tools, tools_with
+from director.tuning_record import TuningUsed
+from simulations.shell import make_tool
 from simulations.tool import AnyTool, find_tools
 
 __all__ = ["DirectorLost", "Fleet", "LaunchError", "WoundDown"]
@@ -55,8 +59,9 @@ class Fleet(HandingOver):
         folder: The run folder, if it is on this machine's file systems.
         record: What is written down of the run.
         links: The Directors.
-        tools: The installed Tools.
+        tools: The Tools of the run: those that are installed, and those of its tool files.
         left: What was left of the run when it was resumed; None: it was not.
+        calls: Calls that go on while nobody waits for them.
     """
 
     def __init__(
@@ -73,11 +78,12 @@ class Fleet(HandingOver):
         self.folder = folder
         self.record = record
         self._staging = staging or folder
-        self.tools: Mapping[str, AnyTool] = find_tools()
+        self.tools: Mapping[str, AnyTool] = tools_with(record.tools)
         self._client = client
         self._owned: Owned | None = None
         self._carrier = None if staging is None else Carrier(self._call_any, staging.staged)
         self._feeding = Feeding()
+        self.calls = Calls()
         self._closed = False
         self.left = left
         self.links = [
@@ -119,7 +125,9 @@ class Fleet(HandingOver):
         reuse: bool = True,
         reuse_from: Sequence[str | os.PathLike[str]] = (),
         relaunches: int = MAX_RELAUNCHES,
+        tools: ToolFiles = (),
         memory_ledger: bool = False,
+        tuning: TuningUsed | None = None,
     ) -> Launching:
         """Launches Directors; use as ``async with Fleet.launch(...) as fleet``.
 
@@ -148,22 +156,28 @@ class Fleet(HandingOver):
             reuse: Whether an Outcome of equal inputs may stand for a Request.
             reuse_from: Run folders in which such Outcomes are looked for beside this run's, where the Directors run.
             relaunches: How often each Director is launched again that was killed, if the site is this machine.
+            tools: Tool files: paths, or what `director.toolbox.read_tools` has read. The run has their Tools beside
+                those that are installed.
             memory_ledger: Keep ledgers in memory only. Nothing survives then: for benchmarks.
+            tuning: Which measurements the settings of the workers come from, for the run's record.
 
         Returns:
             Something to await or to enter, which gives the `Fleet`, with all Directors answering.
 
         Raises:
-            Refused: If the nodes cannot be shared so, or the run folder is taken; nothing was started then.
+            Refused: If the nodes cannot be shared so, the run folder is taken, or a tool file cannot be used; nothing
+                was started then.
             LaunchError: If a Director did not come up; all have been ended then.
         """
         options = {"workers_per_node": workers_per_node, "threads_per_worker": threads_per_worker}
         folder = _folder(run_dir)
         there = site or LocalSite()
+        sources = read_tools(tools)
+        definitions = tuple(source.definition for source in sources)
 
         def terms() -> Terms:
             stores = reuse_spec(reuse, reuse_from, seen=there.shares_files)
-            return Terms(walltime_spec(walltime_s, reserve_s, datetime.now(UTC)), stores, memory_ledger)
+            return Terms(walltime_spec(walltime_s, reserve_s, datetime.now(UTC)), stores, memory_ledger, definitions)
 
         async def here() -> Fleet:
             what = await asyncio.to_thread(
@@ -176,8 +190,10 @@ class Fleet(HandingOver):
                 pool=pool_spec(options, pool),
             )
             told = terms()
-            record = what.record().model_copy(update={"memory_ledger": memory_ledger}).launched(launch_record(1))
-            return await launch_here(Start(record, told, relaunches), folder, there)
+            check_cores(list(map(make_tool, definitions)), what.partitions, what.pool)
+            known = {"memory_ledger": memory_ledger, "tuning": tuning, "tools": list(definitions)}
+            record = what.record().model_copy(update=known).launched(launch_record(1))
+            return await launch_here(Start(record, told, relaunches, sources=sources), folder, there)
 
         async def elsewhere() -> Fleet:
             what = plan_elsewhere(
@@ -193,7 +209,7 @@ class Fleet(HandingOver):
                 linger_s=None if there.shares_files else LINGER_S,
                 terms=terms(),
             )
-            return await launch_elsewhere(what, folder, there, exchange, wait_s=wait_s)
+            return await launch_elsewhere(what, folder, there, exchange, wait_s=wait_s, sources=sources)
 
         return Launching(elsewhere if there.elsewhere else here)
 
@@ -313,6 +329,7 @@ class Fleet(HandingOver):
         if self._closed:
             return
         self._closed = True
+        await self.calls.close()
         if self._owned is not None:
             await self._owned.ask_to_end(self.links)
         await asyncio.gather(*(link.close() for link in self.links))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from director.call import Call, DirectorLost
 from simulations.records import Outcome
@@ -13,7 +13,7 @@ WAIT_S = 5.0
 PATIENCE_S = 20.0
 
 
-async def outcomes_so_far(calls: Sequence[Call]) -> AsyncIterator[Outcome]:
+async def outcomes_so_far(calls: Sequence[Call]) -> AsyncGenerator[Outcome]:
     """The Outcomes that Directors have by now.
 
     Args:

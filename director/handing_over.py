@@ -10,6 +10,7 @@ from typing import Any
 
 from director.carrier import Carrier
 from director.feeding import Feeding
+from director.following import outcomes_so_far
 from director.left import Left, entries_after
 from director.link import DirectorLink
 from director.owned import Owned
@@ -19,6 +20,9 @@ from director.staging import Ready, prepare
 from director.steering import Steering
 from simulations.records import Outcome, Request
 from simulations.tool import AnyTool
+
+# An Outcome that is not there by then may be one that came to this client before it asked for it.
+ENDED_BEFORE_S = 1.0
 
 
 class HandingOver(Steering):
@@ -49,9 +53,52 @@ class HandingOver(Steering):
             Refused: If the Tool or an input is not acceptable; nothing was started then.
             DirectorLost: If the Director is gone; the Request is in its ledger.
         """
-        (ready,) = self._ready([Request(tool=tool, inputs=inputs)], None)
+        return await self.call(self.prepared(Request(tool=tool, inputs=inputs)))
+
+    async def call(self, ready: Ready, *, director: int | None = None) -> Outcome:
+        """Runs a prepared Request, and waits for its Outcome.
+
+        Args:
+            ready: The Request.
+            director: Index of the Director that is to run it; None: the one with the most room. One that has had the
+                Request before, from whichever client, does not run it again.
+
+        Raises:
+            Refused: If the Director does not accept it.
+            DirectorLost: If the Director is gone; the Request is in its ledger.
+        """
         await self._carry([ready.request])
-        return await self._feeding.run(ready)
+        running = asyncio.create_task(self._feeding.run(ready, director))
+        try:
+            if director is not None:
+                done, _ = await asyncio.wait({running}, timeout=ENDED_BEFORE_S)
+                found = None if done else await self._ended_before(ready.request.id, self.links[director])
+                if found is not None:
+                    return found
+            return await running
+        finally:
+            if not running.done():
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+    async def _ended_before(self, name: str, link: DirectorLink) -> Outcome | None:
+        """The Outcome of a Request that had ended before this client asked for it; None if it is open."""
+        if name in await link.call("open_ids"):
+            return None
+        stream = outcomes_so_far([link.call])
+        async with contextlib.aclosing(stream):
+            async for outcome in stream:
+                if outcome.id == name:
+                    return outcome
+        return None
+
+    def prepared(self, request: Request, *, base: Path | None = None) -> Ready:
+        """Checks one Request and copies its files into the run folder; see `map`.
+
+        Raises:
+            Refused: If it is not acceptable.
+        """
+        return self._ready([request], base)[0]
 
     async def map(self, requests: Sequence[Request], *, base: Path | None = None) -> AsyncIterator[Outcome]:
         """Runs many Requests on all Directors; yields Outcomes in the order in which they complete.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ from director.runfolder import LaunchRecord, RunFolder, RunRecord
 from director.spec import DirectorSpec, ExchangeSpec
 from director.starting import start
 from director.terms import Terms
+from director.toolbox import stage_tools
+from simulations.shell import ToolSource
 
 if TYPE_CHECKING:
     from director.fleet import Fleet
@@ -65,12 +67,14 @@ class Start:
         terms: What its Directors are told beside that.
         relaunches: How often a Director that is killed is launched again.
         left: What is left of the run, if it goes on; None: it is a new one.
+        sources: The tool files of a new run.
     """
 
     record: RunRecord
     terms: Terms
     relaunches: int = 0
     left: Left | None = None
+    sources: Sequence[ToolSource] = ()
 
 
 def launch_record(number: int, directors: list[int] | None = None) -> LaunchRecord:
@@ -103,6 +107,7 @@ async def launch_here(start_: Start, folder: RunFolder, site: Site) -> Fleet:
     record, terms, left = start_.record, start_.terms, start_.left
     if left is None:
         folder.create(record)
+        stage_tools(start_.sources, folder.inputs)
 
     def specs(exchange: ExchangeSpec) -> list[DirectorSpec]:
         return director_specs(record, str(folder.path), exchange, terms)
@@ -151,7 +156,13 @@ def _written(folder: RunFolder, index: int) -> RunRecord:
 
 
 async def launch_elsewhere(
-    what: RunPlan, folder: RunFolder, site: Site, exchange: ExchangeChoice | None, *, wait_s: float
+    what: RunPlan,
+    folder: RunFolder,
+    site: Site,
+    exchange: ExchangeChoice | None,
+    *,
+    wait_s: float,
+    sources: Sequence[ToolSource] = (),
 ) -> Fleet:
     """Launches Directors that find their nodes themselves.
 
@@ -161,6 +172,7 @@ async def launch_elsewhere(
         site: Where they run.
         exchange: The exchange; None: one on this machine's loopback.
         wait_s: How long to wait for their answers, in s.
+        sources: The run's tool files.
 
     Raises:
         Refused: If the run folder is taken; nothing was started then.
@@ -178,9 +190,14 @@ async def launch_elsewhere(
         message = "that of this machine's loopback cannot be reached from a facility"
         raise Refused([Problem("exchange", message, "Name one: choose_exchange('hosted', None, os.environ)")])
     launches = dict.fromkeys(range(what.directors), 1)
+    shipped = {
+        staged.stored_name: source.paths[name] for source in sources for name, staged in source.definition.files.items()
+    }
     try:
         given = settle(exchange, what.run_id) if exchange is not None and not own else None
-        up = await start(lambda spec: what.specs(spec, launches), site, given)
+        up = await start(
+            lambda spec: what.specs(spec, launches, (), lambda file: shipped[file.stored_name]), site, given
+        )
     except BaseException:
         await asyncio.to_thread(site.close)
         raise

@@ -18,13 +18,15 @@ from director.spec import PoolSpec
 from partitions.blocks import PartitionProvider
 from partitions.carve import Partition
 from partitions.early_signals import word_of
-from partitions.environment import FORWARDED_VARIABLES
+from partitions.environment import FORWARDED_VARIABLES, WARM_VARIABLE
 from partitions.keeper import Orders, Post
 from partitions.launchers import Launcher
 from partitions.line import KeeperView, Line, Signal
 from partitions.node_watch import BlockView, NodeWatch, Steps
 
 logger = logging.getLogger(__name__)
+
+WARM_WORKER = "director.worker:warm"
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,12 @@ class NodeKeeping:
             mps=self._mps,
             pool=tuple(command),
             environment={
-                name: self._place.environment[name] for name in FORWARDED_VARIABLES if name in self._place.environment
+                WARM_VARIABLE: WARM_WORKER,
+                **{
+                    name: self._place.environment[name]
+                    for name in FORWARDED_VARIABLES
+                    if name in self._place.environment
+                },
             },
         )
 

@@ -29,6 +29,7 @@ from partitions.allocation import Allocation
 from partitions.carve import Partition, by_hosts, by_size, by_weight, even
 from partitions.launchers import Launcher, LauncherError
 from partitions.surroundings import Surroundings, ThisProcess
+from simulations.shell.definition import ToolDefinition
 
 PACKAGES = ("academy-py", "openmm", "parsl", "pydantic")
 
@@ -70,7 +71,8 @@ class Plan:
         )
         if of is None:
             return made
-        return made.model_copy(update={"launches": of.launches, "agent_ids": of.agent_ids})
+        kept = {name: getattr(of, name) for name in ("launches", "agent_ids", "tuning", "tools")}
+        return made.model_copy(update=kept)
 
 
 def new_run_id() -> str:
@@ -87,6 +89,7 @@ def record_of(
     pool: PoolSpec,
     partitions: Sequence[Partition],
     lead: str,
+    tools: Sequence[ToolDefinition] = (),
 ) -> RunRecord:
     """The record of a run, which its client writes, or, where there is none on the job's file system, its Directors.
 
@@ -98,6 +101,7 @@ def record_of(
         pool: How workers are run.
         partitions: What each Director gets.
         lead: Name of the lead node.
+        tools: Its tool files.
     """
     return RunRecord(
         run_id=run_id,
@@ -109,6 +113,7 @@ def record_of(
         workers=[workers_of(partition, pool, lead=lead) for partition in partitions],
         agent_ids=[str(agent_id_of(run_id, index)) for index in range(len(partitions))],
         versions=versions(PACKAGES),
+        tools=list(tools),
     )
 
 
@@ -132,6 +137,7 @@ def director_specs(
             memory_ledger=told.memory_ledger,
             walltime=told.walltime,
             reuse=told.reuse,
+            tools=tuple(record.tools),
         )
         for index, agent_id in enumerate(record.addresses)
     ]

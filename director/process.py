@@ -177,6 +177,7 @@ def _take_place(spec: DirectorSpec, folder: RunFolder, around: Surroundings) -> 
         pool=spec.pool,
         partitions=partitions,
         lead=allocation.lead.hostname,
+        tools=spec.tools,
     )
     folder.join(record)
     for file in spec.files:

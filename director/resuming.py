@@ -14,6 +14,7 @@ from director.plan import allocation_spec, plan, pool_spec
 from director.runfolder import RunFolder, RunRecord
 from director.spec import AllocationSpec, PoolSpec, SharesSpec
 from director.staging import prepare
+from director.toolbox import check_cores, tools_with
 from partitions.discover import scheduler_of
 from partitions.surroundings import Surroundings, ThisProcess
 from simulations.tool import AnyTool
@@ -83,7 +84,8 @@ def plan_again(
     left = left_of(folder)  # only now, since a Director may do much while it ends
     if not left.count:
         raise NothingOpen(folder.path, left)
-    prepare(list(left.unknown), tools, base=folder.path, confined=False, stage=None)
+    own = tools_with(left.record.tools, tools)
+    prepare(list(left.unknown), own, base=folder.path, confined=False, stage=None)
     around = surroundings or ThisProcess()
     record = left.record
     made = plan(
@@ -94,6 +96,7 @@ def plan_again(
         hint=SHARES_HINT,
         **_shares_again(record.shares, changes),
     )
+    check_cores([own[definition.file.name] for definition in record.tools], made.partitions, made.pool)
     return left, made.record(of=record)
 
 

@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from director.door import Problem, Refused
 from director.spec import AllocationSpec, ExchangeSpec, PoolSpec, SharesSpec, agent_id_of
+from director.tuning_record import TuningUsed
 from simulations.disk import sync_folder
 from simulations.records import StagedFile
+from simulations.shell.definition import ToolDefinition
 
 SCHEMA = 1
 COPY_CHUNK_BYTES = 1 << 20
@@ -60,6 +62,8 @@ class RunRecord(BaseModel):
         versions: Versions of the packages of the client.
         memory_ledger: Whether its ledgers are kept in memory only.
         launches: The launchings of its Directors that a client with this folder has made, the latest last.
+        tools: Its tool files; what ships with them lies in ``inputs``.
+        tuning: What of ``pool`` comes from measurements of `director tune`; None: nothing does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +81,8 @@ class RunRecord(BaseModel):
     versions: dict[str, str]
     memory_ledger: bool = False
     launches: list[LaunchRecord] = Field(default_factory=list)
+    tools: list[ToolDefinition] = Field(default_factory=list)
+    tuning: TuningUsed | None = None
 
     def launch_of(self, index: int) -> int:
         """How often a Director has been launched, as far as is written down here; 1 if nothing is."""
@@ -191,7 +197,7 @@ class RunFolder:
                 message = f"{self.path} holds run {found.run_id}, not {record.run_id}"
                 raise Refused([Problem("run-folder", message, "Name another folder for this run")])
             # What only its client knows stays.
-            kept = {name: getattr(found, name) for name in ("versions", "memory_ledger", "launches")}
+            kept = {name: getattr(found, name) for name in ("versions", "memory_ledger", "launches", "tuning")}
             record = record.model_copy(update=kept)
         # All Directors of a launching write the same, so it does not matter who is first, or last.
         if found != record:

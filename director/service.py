@@ -26,10 +26,10 @@ from director.runfolder import RunFolder
 from director.siblings import Siblings
 from director.spec import DirectorSpec, ReuseSpec, WalltimeSpec
 from director.terms import LEAST_RESERVE_S
+from director.toolbox import fewest_cores, tools_with
 from director.walltime import Walltime
 from partitions.carve import Partition
 from simulations.records import Course, Outcome
-from simulations.tool import find_tools
 from simulations.workspace import read_course
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,8 @@ def make_engine(
     return Engine(
         index=spec.index,
         partition=partition,
-        tools=find_tools(),
+        tools=tools_with(spec.tools),
+        cores=fewest_cores([partition], spec.pool),
         ledger=ledger,
         pool=pool,
         policy=Policy(Bounds(worker_losses=spec.pool.max_attempts, node_losses=spec.pool.max_node_losses)),

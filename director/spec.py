@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from simulations.records import Request, StagedFile
+from simulations.shell.definition import ToolDefinition
 
 RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{8,32}$")]
 """Names a run everywhere, also in a folder's name and on the exchange."""
@@ -178,8 +179,9 @@ class DirectorSpec(_Frozen):
         linger_s: How long it stays when it has nothing left to run, in s; None: until its client closes it.
         walltime: When it must have ended.
         reuse: Whether Outcomes of equal Requests are used again.
+        tools: The tool files of the run, beside the Tools that are installed where it runs.
         requests: Requests that it begins with; it knows those again that it has had before.
-        files: Files that these name.
+        files: Files that these name, or that ship with a tool file.
     """
 
     run_id: RunId
@@ -196,5 +198,6 @@ class DirectorSpec(_Frozen):
     linger_s: float | None = Field(default=None, ge=0, le=1_000_000)
     walltime: WalltimeSpec = WalltimeSpec()
     reuse: ReuseSpec = ReuseSpec()
+    tools: tuple[ToolDefinition, ...] = ()
     requests: tuple[Request, ...] = ()
     files: tuple[CarriedFile, ...] = ()

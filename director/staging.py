@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from director.door import Checked, Problem, Refused, check
@@ -24,6 +24,10 @@ class Ready:
 
     request: Request
     key: str
+
+    def named(self, name: str) -> Ready:
+        """The same with another id."""
+        return replace(self, request=self.request.model_copy(update={"id": name}))
 
 
 def prepare(

@@ -160,7 +160,7 @@ class Submission:
             specs = plan.specs(self.exchange, launches, requests, staged)
             if sum(map(cargo_bytes, specs)) <= CARGO_BYTES:
                 return specs, True
-        return plan.specs(self.exchange, launches), False
+        return plan.specs(self.exchange, launches, (), staged), False
 
 
 def _what_next(run_id: str, *, carried: bool) -> str:

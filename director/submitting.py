@@ -26,7 +26,7 @@ from director.spec import ExchangeSpec
 from director.staging import prepare
 from director.submission import Say, Submission
 from director.terms import Terms, reuse_spec, walltime_spec
-from simulations.tool import find_tools
+from director.toolbox import stage_tools, tools_with
 
 SERVICE_S = 15.0
 LEAVE_S = 3.0
@@ -93,6 +93,7 @@ async def submit_batch(
         terms=Terms(
             walltime_spec(None, reserve_s, datetime.now(UTC)),
             reuse_spec(file.reuse, file.reuse_from, seen=False),
+            tools=tuple(source.definition for source in what.tools),
         ),
     )
     exchange = settle(choice, plan.run_id)
@@ -101,7 +102,8 @@ async def submit_batch(
     await _online(service, endpoint_id)
     folder = store.make(plan.run_id)
     try:
-        ready = prepare(what.requests, find_tools(), base=what.base, confined=True, stage=folder.stage)
+        stage_tools(what.tools, folder.inputs)
+        ready = prepare(what.requests, tools_with(plan.tools), base=what.base, confined=True, stage=folder.stage)
         requests = [item.request for item in ready]
         client = await connect(exchange)
     except BaseException:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from director.door import Problem, Refused, problems_of
 from director.spec import ReuseSpec, WalltimeSpec
+from simulations.shell.definition import ToolDefinition
 
 # What is kept in reserve at least, if the user does not say, in s.
 LEAST_RESERVE_S = 10.0
@@ -26,11 +27,13 @@ class Terms:
         walltime: When they must have ended.
         reuse: Whether Outcomes of equal Requests are used again, and where they are looked for.
         memory_ledger: Keep ledgers in memory only. Nothing survives then: for benchmarks.
+        tools: The tool files of the run.
     """
 
     walltime: WalltimeSpec = field(default_factory=WalltimeSpec)
     reuse: ReuseSpec = field(default_factory=ReuseSpec)
     memory_ledger: bool = False
+    tools: tuple[ToolDefinition, ...] = ()
 
 
 def walltime_spec(walltime_s: float | None, reserve_s: float | None, now: datetime) -> WalltimeSpec:

@@ -63,7 +63,7 @@ class Worker:
             epoch=attempt.epoch,
             pause_at=attempt.pause_at,
         )
-        tool = self.tools[attempt.tool]
+        tool = self._tool(attempt.tool, run_folder)
         started_at = datetime.now(UTC)
         end = self._interruptible(tool, attempt, workspace)
         return AttemptResult(
@@ -84,6 +84,14 @@ class Worker:
             began=end.began,
         )
 
+    def _tool(self, name: str, run_folder: Path) -> AnyTool:
+        if name not in self.tools:
+            # Few runs have tool files, and what reads them takes a while to load.
+            from director.toolbox import tools_of_run
+
+            self.tools = tools_of_run(run_folder, self.tools)
+        return self.tools[name]
+
     def _interruptible(self, tool: AnyTool, attempt: Attempt, workspace: Workspace) -> _End:
         ended: list[_End] = []
         try:
@@ -103,6 +111,7 @@ def _attempt(tool: AnyTool, attempt: Attempt, workspace: Workspace) -> _End:
         if attempt.epoch > 1 and not tool.checkpoints:
             workspace.clear()
         answer: BaseModel = tool.run(tool.request.model_validate(attempt.inputs), workspace)
+        workspace.done()
         return _End(Ending.OK, result=answer.model_dump(mode="json"))
     except Cancelled as caught:
         return _stopped(Stop.TIMEOUT if caught.timed_out else Stop.CANCEL, str(caught))
@@ -183,6 +192,11 @@ def describe(environment: Mapping[str, str]) -> Resources:
 def pack_name(attempts: Sequence[Attempt]) -> str:
     """What attempts that travel together are called: no two packs begin with the same attempt."""
     return f"{attempts[0].id}.{attempts[0].epoch}"
+
+
+def warm() -> None:
+    """Loads the installed Tools, as the first task will: called in a worker that waits for it."""
+    find_tools()
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from director.cli import endpoint, exchange, ledger, look, partitions, run, steer, submit
+from director.cli import agents, endpoint, exchange, export, ledger, look, partitions, run, steer, submit, tune
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,10 +35,12 @@ def director(
 
 app.command(name="run")(run.run)
 app.command(name="partitions")(partitions.partitions)
+app.command(name="tune")(tune.tune)
 app.command(name="tools")(look.tools)
 app.command(name="status")(look.status)
 app.command(name="outcomes")(look.outcomes)
 app.command(name="report")(look.report)
+app.command(name="export")(export.export)
 app.command(name="submit")(submit.submit)
 app.command(name="resume")(submit.resume)
 app.command(name="watch")(steer.watch)
@@ -49,6 +51,7 @@ app.command(name="unpause")(steer.unpause)
 app.command(name="drain")(steer.drain)
 app.command(name="close")(steer.close)
 app.command(name="fetch")(steer.fetch)
+app.command(name="mcp")(agents.mcp)
 app.command(name="exchange")(exchange.exchange)
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(ledger.app, name="ledger")

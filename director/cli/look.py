@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from director.door import Problem, Refused
 from director.history import History, read_history, read_passages
 from director.ledger import LedgerError
 from director.runfolder import RunFolder
+from director.toolbox import read_tools, tools_with
 from director.totals import add_up
 from simulations.records import Outcome, Status
 from simulations.tool import find_tools
@@ -25,11 +27,14 @@ from simulations.tool import find_tools
 
 def tools(
     name: Annotated[str | None, typer.Argument(help="Name of one Tool, to see its JSON schema.")] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option(help="A tool file, whose Tool is shown too if it can be used. May be repeated.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the installed Tools, or print the JSON schema of one."""
     with endings(as_json):
-        found = find_tools()
+        found = tools_with([source.definition for source in read_tools(file or [])], find_tools())
         if name is not None:
             if name not in found:
                 hint = f"Installed tools: {', '.join(sorted(found))}"
@@ -71,10 +76,10 @@ def _here(folder: RunFolder) -> dict[str, Any]:
     # An open run with many Outcomes answers at once; its ledgers take a while to read.
     live = asyncio.run(_live(folder)) if folder.exchange_file.exists() else None
     if live is None:
-        history = _history(folder)
+        history = history_of(folder)
         record = history.record
         with _readable(folder):
-            directors = history.states(read_passages(history, find_tools()))
+            directors = history.states(read_passages(history, tools_with(record.tools)))
     return {
         "run_id": record.run_id,
         "created_at": record.created_at.isoformat(),
@@ -111,7 +116,7 @@ def outcomes(
     """Print a run's Outcomes: with --json one line each, in the order in which they were journaled."""
     with endings(as_json):
         target = find_target(run, exchange, exchange_secret)
-        every = asyncio.run(_fetched(target)) if target.folder is None else _history(target.folder).outcomes
+        every = asyncio.run(fetched_outcomes(target)) if target.folder is None else history_of(target.folder).outcomes
         found = [outcome for outcome in every if only in (None, outcome.status)]
         if as_json:
             for outcome in found:
@@ -123,7 +128,7 @@ def outcomes(
     raise typer.Exit(OK if all(outcome.status is Status.OK for outcome in found) else SOME_NOT_OK)
 
 
-async def _fetched(target: Target) -> list[Outcome]:
+async def fetched_outcomes(target: Target) -> list[Outcome]:
     """The Outcomes of a run that was submitted: what its Directors have, and what was fetched before."""
     from director.call import DirectorLost
     from director.exchange import ExchangeError
@@ -162,7 +167,7 @@ def report(
             path = report_run(target.folder.path)
         else:
             submitted = target.remembered()
-            found = asyncio.run(_fetched(target))
+            found = asyncio.run(fetched_outcomes(target))
             record = target.store.record(submitted.run_id)
             if record is None:
                 message = f"no Director of run {submitted.run_id} has answered yet"
@@ -172,7 +177,12 @@ def report(
         emit({"report": str(path)} if as_json else str(path))
 
 
-def _history(folder: RunFolder) -> History:
+def history_of(folder: RunFolder) -> History:
+    """What a run folder tells.
+
+    Raises:
+        Refused: If there is no run in it, or a ledger cannot be read.
+    """
     with _readable(folder):
         return read_history(folder)
 

@@ -18,6 +18,7 @@ from director.cli.console import endings, resume_command
 from director.cli.running import End, say, through
 from director.cli.submit import NoReuseOption, ReserveOption, ReuseFromOption, SetOption
 from director.cli.target import ExchangeOption, SecretOption
+from director.cli.tuned import tuned
 from director.door import Problem, Refused
 from director.durations import seconds_of
 from simulations.records import Outcome
@@ -75,6 +76,9 @@ def run(
     reserve: ReserveOption = None,
     no_reuse: NoReuseOption = False,
     reuse_from: ReuseFromOption = None,
+    tuning: Annotated[
+        bool, typer.Option(help="Go by what `director tune` has measured here, if nothing else says how many workers.")
+    ] = True,
     site: Annotated[
         SiteName, typer.Option(help="Where Directors run: local, or embedded, in an endpoint's engine started here.")
     ] = SiteName.LOCAL,
@@ -123,6 +127,8 @@ def run(
                 asked["pool"] = {**what.file.pool, "launcher": launcher}
             if site is SiteName.EMBEDDED:
                 asked |= _embedded(what, folder, template, installed or [], settings or [], exchange, exchange_secret)
+            elif tuning:
+                asked |= tuned(what, asked, say)
             end = asyncio.run(_run(what, folder, as_json, asked))
         if report and end.began:
             from director.report import report_run
@@ -150,7 +156,7 @@ def _weights(text: str | None) -> list[float] | None:
 
 def _of_file(what: Batch) -> dict[str, Any]:
     names = ("directors", "nodes", "shares", "hosts", "accelerators", "workers_per_node", "threads_per_worker", "pool")
-    return {name: getattr(what.file, name) for name in names}
+    return {name: getattr(what.file, name) for name in names} | {"tools": what.tools}
 
 
 def _embedded(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,7 +128,7 @@ def _with(
     given: dict[str, Any] = {"nodes": nodes, "directors": directors}
     changes = {name: value for name, value in given.items() if value is not None}
     changes |= {"reuse": what.file.reuse and reuse, "reuse_from": [*what.file.reuse_from, *reuse_from]}
-    return Batch(what.file.model_copy(update=changes), what.base, what.requests)
+    return replace(what, file=what.file.model_copy(update=changes))
 
 
 def _uuid(text: str) -> str:

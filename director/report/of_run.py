@@ -10,8 +10,8 @@ from director.history import Passage, read_history, read_passages
 from director.report.render import write_report
 from director.report.summary import DirectorSummary, RunSummaryInput
 from director.runfolder import RunFolder, RunRecord
+from director.toolbox import tools_with
 from simulations.records import Outcome
-from simulations.tool import find_tools
 
 
 def report_run(run_dir: str | os.PathLike[str], *, title: str | None = None) -> Path:
@@ -31,7 +31,7 @@ def report_run(run_dir: str | os.PathLike[str], *, title: str | None = None) -> 
     """
     folder = RunFolder(Path(run_dir).resolve())
     history = read_history(folder)
-    passages = read_passages(history, find_tools())
+    passages = read_passages(history, tools_with(history.record.tools))
     return report_outcomes(folder.path, history.record, history.outcomes, title=title, passages=passages)
 
 

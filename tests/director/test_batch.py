@@ -68,7 +68,7 @@ def test_repeats_count_up_from_the_given_seed_or_from_one(tmp_path):
         ),
         ("requests: [{tool: mock_md, input: {duration_s: 0}}]", "requests[0].input", "Did you mean 'inputs'?"),
         ("requests: [{tool: mock_md, inputs: {duration_s: 0, sed: 1}}]", "requests[0].inputs.sed", "'seed'"),
-        ("requests: [{tool: nmr, inputs: {}}]", "requests[0].tool", "Installed tools: md, mock_md"),
+        ("requests: [{tool: nmr, inputs: {}}]", "requests[0].tool", "Installed tools: "),
         ("requests: []", "requests", "Correct"),
         ("{}", "requests", "Give it"),
         ("directors: 0\nrequests: [{tool: mock_md, inputs: {duration_s: 0}}]", "directors", "Correct"),

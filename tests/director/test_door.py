@@ -1,6 +1,7 @@
 import pytest
 
 from director.door import Refused, check
+from simulations.md import TOOL as MD
 from simulations.mock_md import TOOL
 from simulations.records import Request
 from tests.helpers import tools_of
@@ -65,3 +66,15 @@ def test_everything_that_is_wrong_is_said_at_once():
 def test_a_huge_value_does_not_fill_the_screen():
     (problem,) = refusal(duration_s="x" * 10_000)
     assert len(str(problem)) < 300
+
+
+def test_what_is_wrong_within_an_input_is_told_by_what_stands_there():
+    stages = [{"kind": "heat", "steps": -5}, {"kind": "equilibrate", "step": 5}]
+    with pytest.raises(Refused) as caught:
+        check(Request(tool="md", inputs={"structure": "ala10", "steps": 10, "stages": stages}), tools_of(MD))
+    first, *others = caught.value.problems
+    assert first.where == "inputs.stages[0].steps"
+    assert first.hint.endswith("steps: Integration steps of the stage.")
+    typo = next(problem for problem in others if problem.where == "inputs.stages[1].step")
+    assert "Did you mean 'steps'?" in typo.hint
+    assert "structure" not in typo.hint

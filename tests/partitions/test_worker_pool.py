@@ -47,3 +47,15 @@ def test_a_worker_that_owns_no_core_may_use_any():
     found = worker([Owned((), 1), Owned((), 1)])
     assert found["cores"] == sorted(os.sched_getaffinity(0))
     assert "ROCR_VISIBLE_DEVICES" not in found["environment"] or os.environ.get("ROCR_VISIBLE_DEVICES")
+
+
+def test_a_worker_loads_what_it_is_told_before_it_waits_for_tasks(tmp_path):
+    (tmp_path / "first.py").write_text("import os\ndef load():\n    os.environ['LOADED'] = 'yes'\n")
+    owned = [Owned((), 1), Owned((), 1)]
+    found = worker(owned, DIRECTOR_WARM="first:load", PYTHONPATH=str(tmp_path))
+    assert found["environment"]["LOADED"] == "yes"
+
+
+def test_what_cannot_be_loaded_is_left_to_the_first_task_to_say():
+    found = worker([Owned((), 1), Owned((), 1)], DIRECTOR_WARM="no_such_module:load")
+    assert found["environment"]["DIRECTOR_WARM"] == "no_such_module:load"
