@@ -9,7 +9,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import closing, cluster, ledger, overhead, simulation, submit, walltime
+from benchmarks import (
+    closing,
+    cluster,
+    gpu,
+    ledger,
+    md_speed,
+    overhead,
+    simulation,
+    submit,
+    tuned,
+    walltime,
+    worker_life,
+)
 from benchmarks.table import Row, table
 
 ALL = {
@@ -17,8 +29,14 @@ ALL = {
     "single": overhead.single_calls,
     "first": overhead.first_outcome,
     "utilization": overhead.utilization,
-    "pair": simulation.side_by_side,
+    "long": md_speed.long_runs,
+    "node": md_speed.node,
+    "tune": tuned.tune,
+    "gpu": gpu.gpu,
     "short": simulation.short_requests,
+    "start": worker_life.start_up,
+    "memory": worker_life.memory,
+    "files": worker_life.files,
     "closing": closing.closing,
     "ledger": ledger.ledger,
     "many": ledger.many,
