@@ -110,7 +110,7 @@ def type_text(annotation: Any) -> str:
         return "object"
     if typing.get_origin(annotation) in (dict, Mapping):
         return "object"
-    if typing.get_origin(annotation) is list:
+    if typing.get_origin(annotation) in (list, tuple):
         return "list"
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return "text"
@@ -126,7 +126,7 @@ def default_text(field: FieldInfo) -> str:
     default = field.default
     if default is None or default is PydanticUndefined:
         return "null"
-    return f"`{_yaml(default)}`"
+    return f"`{_yaml(list(default) if isinstance(default, tuple) else default)}`"
 
 
 def _yaml(value: Any) -> str:
@@ -151,6 +151,12 @@ def _prose(item: Any) -> str:
 
 
 # ---- records
+
+
+def input_reference(path: str) -> str:
+    """Fields of a model that is part of a Tool's inputs, named ``module:Class``."""
+    module, _, name = path.partition(":")
+    return input_table(getattr(importlib.import_module(module), name))
 
 
 def record_reference(path: str) -> str:
@@ -345,6 +351,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("tool-reference", _directive(tool_reference))
     app.add_directive("command-reference", _directive(command_reference))
     app.add_directive("template-reference", _directive(template_reference))
+    app.add_directive("input-reference", _directive(input_reference))
     app.add_directive("record-reference", _directive(record_reference))
     app.add_directive("ending-reference", _directive(ending_reference))
     app.add_directive("action-reference", _directive(action_reference))
