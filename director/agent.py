@@ -209,12 +209,12 @@ class DirectorAgent(Agent):
             Request was).
         """
         engine = self._engine
-        nodes = await engine.nodes()
+        nodes = engine.nodes()
         counts = engine.counts()
         up = sum(node.workers for node in nodes)
         walltime = engine.walltime
         epochs = engine.running()
-        progress = await self._beside(lambda: self._progress(epochs))
+        progress = await self._beside(lambda: self._progress(epochs)) if epochs else {}
         speeds = [item["ns_per_day"] for item in progress.values() if item.get("ns_per_day")]
         return {
             "director": engine.place.director,

@@ -424,9 +424,9 @@ class Engine:
         """
         return self._experience.totals(self._clock(), self._dispatcher.running_since(), progress or {})
 
-    async def nodes(self) -> list[NodeState]:
+    def nodes(self) -> list[NodeState]:
         """How the Partition's nodes are."""
-        return await asyncio.get_running_loop().run_in_executor(None, self.pool.nodes)
+        return self.pool.nodes()
 
     async def _finished_of(self, answers: Mapping[str, str]) -> dict[str, str]:
         """Tells those that are finished from those that were never accepted."""

@@ -108,7 +108,7 @@ class Pool(Protocol):
         ...
 
     def nodes(self) -> list[NodeState]:
-        """How the nodes are."""
+        """How the nodes are, as far as that is known. Does not block."""
         ...
 
     def close(self) -> None:
