@@ -23,6 +23,7 @@ from benchmarks import (
     worker_life,
 )
 from benchmarks.table import Row, table
+from director.collecting import collect_rarely
 
 ALL = {
     "throughput": overhead.throughput,
@@ -52,6 +53,7 @@ ALL = {
 def main() -> int:
     """Runs the benchmarks named on the command line, or all; exit code 1 if a bar is missed, 2 for a wrong name."""
     console = Console()
+    collect_rarely()  # as the command does
     names = sys.argv[1:] or list(ALL)
     unknown = [name for name in names if name not in ALL]
     if unknown:

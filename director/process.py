@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from director.carving import carved, granted, launcher_of, settled, shares_of
+from director.collecting import collect_rarely
 from director.ending import CannotRunError, Ending, HeldByAnotherError, watch_lifeline
 from director.launch import run_folder_of
 from director.lease import HeldError, Holder, Lease, LeaseError
@@ -265,6 +266,7 @@ def main() -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
     os.umask(0o077)
+    collect_rarely()
     guard = Guard(os.environ)
     try:
         # Never closed: what waits in the loop for something that is gone ends with this process.

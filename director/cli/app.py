@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from director.cli import agents, endpoint, exchange, export, ledger, look, partitions, run, steer, submit, tune
+from director.collecting import collect_rarely
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -59,4 +60,5 @@ app.add_typer(ledger.app, name="ledger")
 
 def main() -> None:
     """Runs the command."""
+    collect_rarely()
     app()
