@@ -21,9 +21,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## Run examples/minimal.py: 2 Directors, 4 logical nodes, 16 real simulations
 	$(BIN)/python examples/minimal.py
 
-# Most tests wait for processes that start, so two at once take little longer than one.
+# Most tests wait for processes that start, so four at once suit two cores.
 test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-physics: $(READY)  ## Compare the Tools with references: plain OpenMM, ASE, xtb, and what theory says
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/physics

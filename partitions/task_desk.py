@@ -118,10 +118,14 @@ class TaskDesk:
             KeyError: If it had nothing to do, or had done it.
         """
         with self._lock:
-            while rank in self._ends and self._ends[rank].poll():
-                self._read(rank)
-            self._close(rank)
-            return self._has.pop(rank)
+            try:
+                while rank in self._ends and self._ends[rank].poll():
+                    self._read(rank)
+                self._close(rank)
+                return self._has.pop(rank)
+            finally:
+                # What was read here, whoever waits for results does not see by itself.
+                os.write(self._wake, b"\0")
 
     def _close(self, rank: int) -> None:
         self._idle.pop(rank, None)

@@ -77,14 +77,16 @@ def test_what_a_worker_had_when_it_died_is_known_although_it_never_said_that_it_
 
 
 def test_a_result_that_was_handed_over_before_its_worker_died_counts(desk):
-    end = end_of(desk, 0)
-    desk.put_task("task")
-    assert end.get(5.0) == "task"
-    end.put(b"result")
-    end._connection.close()
-    with pytest.raises(KeyError):
-        desk.pop(0)
-    assert desk.results.get(timeout=5) == b"result"
+    # Often, since it is a matter of microseconds who takes it: the desk's thread, or whoever asks what the worker had.
+    for _ in range(300):
+        end = end_of(desk, 0)
+        desk.put_task("task")
+        assert end.get(60.0) == "task"
+        end.put(b"result")
+        end._connection.close()
+        with pytest.raises(KeyError):
+            desk.pop(0)
+        assert desk.results.get(timeout=60) == b"result"
 
 
 def test_a_worker_that_died_with_nothing_to_do_gets_no_task(desk):
