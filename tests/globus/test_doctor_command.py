@@ -26,6 +26,7 @@ from pydantic import SecretStr
 import endpoint_templates as templates
 from director.exchange.server import begin, exchange_app
 from director.exchange.tokens import RunTokens, new_secret
+from simulations.tool import find_tools
 from tests.director.examining import NO_ACCOUNTS, QSTAT, SCONTROL, STARTS
 
 SYSTEM = "/usr/local/bin:/usr/bin:/bin"
@@ -127,7 +128,7 @@ def test_a_good_endpoint_is_all_well(tmp_path):
     assert document["counts"]["failed"] == 0
     assert findings(document, "template")["engine"]["state"] == "ok"
     environment = findings(document, "environment")
-    assert environment["Tools"]["found"] == "md, mock_md"
+    assert environment["Tools"]["found"] == ", ".join(sorted(find_tools()))
     assert "md-director" in environment["versions"]["found"]
     assert environment["secrets"]["state"] == "ok"
     assert findings(document, "disk")["run_root"]["found"] == f"{tmp_path}/runs can be made"
