@@ -23,7 +23,7 @@ demo: $(READY)  ## Run examples/minimal.py: 2 Directors, 4 logical nodes, 16 rea
 
 # Most tests wait for processes that start, so four at once suit two cores.
 test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 test-physics: $(READY)  ## Compare the Tools with references: plain OpenMM, ASE, xtb, and what theory says
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/physics
