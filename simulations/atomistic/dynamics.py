@@ -11,17 +11,16 @@ from ase import Atoms, units
 from simulations.atomistic.calculators import Engine, make_engine, memory_of, remember
 from simulations.atomistic.evaluation import BLOWN_UP, calculating, cell_of, common, in_bounds, is_crystal, max_norm
 from simulations.atomistic.extxyz import frame_bytes
-from simulations.atomistic.growing import GrowingFile, NotAsSavedError
 from simulations.atomistic.integrators import degrees_of_freedom, make_integrator, set_velocities, temperature_k
 from simulations.atomistic.md_saved import COLUMNS, Averages, Frame, Saved
 from simulations.atomistic.models import AseMdRequest
 from simulations.atomistic.packing import UnusableError, identity
-from simulations.atomistic.putting_back import put_back
 from simulations.atomistic.results import AseMdResult
 from simulations.atomistic.structures import build_atoms
 from simulations.checkpoints import Checkpoint
 from simulations.disk import disk_error
 from simulations.errors import Paused, ToolError
+from simulations.growing import GrowingFile, NotAsSavedError, put_back
 from simulations.workspace import Workspace
 
 HOUSEKEEPING_S = 1.0

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from simulations.atomistic.calculators import Memory
 from simulations.atomistic.evaluation import Array
-from simulations.atomistic.growing import Extent
 from simulations.atomistic.packing import UnusableError, pack, unpack
 from simulations.atomistic.statistics import RunningSlope, RunningStatistics
+from simulations.growing import Extent
 
 COLUMNS = (
     "step",

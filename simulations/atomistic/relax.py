@@ -24,17 +24,16 @@ from simulations.atomistic.evaluation import (
     stress_gpa,
 )
 from simulations.atomistic.extxyz import frame_bytes
-from simulations.atomistic.growing import GrowingFile, NotAsSavedError
 from simulations.atomistic.models import RelaxRequest
 from simulations.atomistic.optimizers import make_optimizer, restore, state_of, target_of
 from simulations.atomistic.packing import UnusableError, identity
-from simulations.atomistic.putting_back import put_back
 from simulations.atomistic.relax_saved import Saved
 from simulations.atomistic.results import RelaxResult
 from simulations.atomistic.structures import build_atoms, n_fixed
 from simulations.checkpoints import Checkpoint
 from simulations.disk import disk_error
 from simulations.errors import Paused, ToolError
+from simulations.growing import GrowingFile, NotAsSavedError, put_back
 from simulations.workspace import Workspace
 
 HOUSEKEEPING_S = 1.0

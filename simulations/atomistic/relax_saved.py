@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from simulations.atomistic.calculators import Memory
 from simulations.atomistic.evaluation import Array
-from simulations.atomistic.growing import Extent
 from simulations.atomistic.packing import Arrays, UnusableError, pack, unpack
+from simulations.growing import Extent
 
 
 @dataclass(frozen=True)

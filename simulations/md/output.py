@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 import os
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
 
 import numpy as np
 
+from simulations.growing import Extent, GrowingFile
 from simulations.md.analysis import Array
 
 AKMA_PS = 0.04888821290839617
 """CHARMM's unit of time in ps: sqrt(1 Da Å² / (kcal/mol)), with kcal = 4.184 kJ."""
 INT32_MOST = 2**31 - 1
-COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -42,107 +39,7 @@ class Frame:
         return self.potential_energy_kj_mol + self.kinetic_energy_kj_mol
 
 
-@dataclass(frozen=True)
-class Extent:
-    """What of a growing file a checkpoint counts.
-
-    Attributes:
-        length: Bytes of the file.
-        crc: CRC-32 of its frames: of what comes after the header, which changes.
-        frames: How many there are.
-    """
-
-    length: int
-    crc: int
-    frames: int
-
-
-class NotAsSavedError(Exception):
-    """A growing file is not, or not any more, what a checkpoint says of it."""
-
-
-def copy_extent(path: Path, extent: Extent, header: int, target: Path) -> None:
-    """Copies the part of a file that a checkpoint counts, and checks it.
-
-    Args:
-        path: The file, which may have grown since, and may still grow.
-        extent: The part.
-        header: Length of its header in bytes.
-        target: The copy. It is on disk when this returns.
-
-    Raises:
-        NotAsSavedError: If the file is shorter, or holds something else.
-    """
-    crc, left = 0, extent.length - header
-    try:
-        with path.open("rb") as source, target.open("wb") as copy:
-            copy.write(source.read(header))
-            while left > 0 and (piece := source.read(min(COPY_BYTES, left))):
-                crc = zlib.crc32(piece, crc)
-                left -= len(piece)
-                copy.write(piece)
-            copy.flush()
-            os.fsync(copy.fileno())
-    except FileNotFoundError as error:
-        raise NotAsSavedError(f"{path.name} is not there") from error
-    if left or crc != extent.crc:
-        target.unlink()
-        raise NotAsSavedError(f"{path.name} {'is too short' if left else 'holds something else'}")
-
-
-class _Growing:
-    """A file that grows frame by frame while it is open. A new one takes the place of one that was there.
-
-    Another process may still write to that; it does no harm to this one, which is another inode.
-    """
-
-    def __init__(self, path: Path, header: bytes, extent: Extent | None) -> None:
-        self.frames = extent.frames if extent else 0
-        self._crc = extent.crc if extent else 0
-        self._length = extent.length if extent else len(header)
-        if extent is None:
-            path.unlink(missing_ok=True)
-        self._file: IO[bytes] = path.open("w+b" if extent is None else "r+b")
-        if extent is None:
-            self._file.write(header)
-        else:
-            self._file.seek(0, os.SEEK_END)
-
-    def _append(self, frame: bytes) -> None:
-        self._file.write(frame)
-        self._crc = zlib.crc32(frame, self._crc)
-        self._length += len(frame)
-        self.frames += 1
-
-    @property
-    def extent(self) -> Extent:
-        """What has been written."""
-        return Extent(self._length, self._crc, self.frames)
-
-    @property
-    def handle(self) -> int:
-        """File descriptor by which it can be read back, once it was flushed."""
-        return self._file.fileno()
-
-    def flush(self) -> None:
-        """Hands what was written to the operating system."""
-        self._file.flush()
-
-    def sync(self) -> None:
-        """Puts what was written on disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-
-class DcdWriter(_Growing):
+class DcdWriter(GrowingFile):
     """Appends frames to a CHARMM DCD trajectory, little-endian, with the header count kept up to date.
 
     OpenMM's own writer converts atom by atom in Python, which takes longer than the steps between two frames of a
@@ -182,7 +79,7 @@ class DcdWriter(_Growing):
         )
         title = struct.pack("<i80s", 1, b"md-director".ljust(80))
         header = b"".join(_record(content) for content in (b"CORD" + control, title, struct.pack("<i", n_atoms)))
-        super().__init__(path, header, extent)
+        super().__init__(path, extent, header, header_counts=False)
         if extent is not None:
             self._count(last_step)
 
@@ -201,7 +98,7 @@ class DcdWriter(_Growing):
             raise ValueError(f"frame of shape {positions.shape} does not fit a trajectory of {self._n_atoms} atoms")
         cell = b"" if box is None else _record(struct.pack("<6d", *_cell(box)))
         angstrom = np.ascontiguousarray((positions * 10).T, dtype="<f4")
-        self._append(cell + b"".join(_record(axis.tobytes()) for axis in angstrom))
+        self.append(cell + b"".join(_record(axis.tobytes()) for axis in angstrom))
         self._count(step)
 
     def _count(self, step: int) -> None:
@@ -210,7 +107,7 @@ class DcdWriter(_Growing):
         self._file.seek(0, os.SEEK_END)
 
 
-class StateTable(_Growing):
+class StateTable(GrowingFile):
     """Appends frames to a CSV table with the unit in each column's name; an undefined quantity is an empty field.
 
     Args:
@@ -221,7 +118,7 @@ class StateTable(_Growing):
 
     def __init__(self, path: Path, *, periodic: bool, extent: Extent | None = None) -> None:
         self._columns = table_columns(periodic=periodic)
-        super().__init__(path, table_header(periodic=periodic), extent)
+        super().__init__(path, extent, table_header(periodic=periodic), header_counts=False)
 
     def write(self, frame: Frame) -> None:
         """Appends a row."""
@@ -229,7 +126,7 @@ class StateTable(_Growing):
         row = ",".join(
             "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value) for value in values
         )
-        self._append((row + "\n").encode("ascii"))
+        self.append((row + "\n").encode("ascii"))
 
 
 def table_columns(*, periodic: bool) -> list[str]:

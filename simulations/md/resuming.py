@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from simulations.checkpoints import Checkpoint
-from simulations.disk import sync_folder
+from simulations.growing import NotAsSavedError, put_back
 from simulations.md.keeping import find_kept_start
-from simulations.md.output import DcdWriter, Extent, NotAsSavedError, copy_extent, table_header
+from simulations.md.output import DcdWriter, table_header
 from simulations.md.production import STATE_TABLE, TRAJECTORY
 from simulations.md.saved import Saved, UnusableError
 from simulations.md.start import Start
@@ -32,9 +31,6 @@ class Resumption:
 
 def find_resumption(identity: str, workspace: Workspace) -> Resumption | None:
     """Finds the newest checkpoint of use, and cuts trajectory and state table back to it.
-
-    The files are copied, not cut: an earlier attempt may still write to them. That takes as much space again as the
-    trajectory has, for as long as the old one is open.
 
     Args:
         identity: Names the simulation; see `simulations.md.saved.identity`.
@@ -64,25 +60,11 @@ def _resumption(checkpoint: Checkpoint, identity: str, workspace: Workspace) -> 
     if start is None:
         raise UnusableError("the start of production that belongs to it is not there or damaged")
     periodic = start.prepared.box is not None
-    copies: list[tuple[Path, Path]] = []
-    files: list[tuple[str, Extent, int]] = []
-    if saved.stage is None:  # what a stage's checkpoint goes on to writes new ones
-        files = [
-            (TRAJECTORY[1], saved.trajectory, DcdWriter.HEADER),
-            (STATE_TABLE[1], saved.table, len(table_header(periodic=periodic))),
-        ]
+    extents = {TRAJECTORY[1]: saved.trajectory, STATE_TABLE[1]: saved.table}
+    headers = {TRAJECTORY[1]: DcdWriter.HEADER, STATE_TABLE[1]: len(table_header(periodic=periodic))}
     try:
-        for filename, extent, header in files:
-            path = workspace.path(filename)
-            copies.append((workspace.beside(path), path))
-            copy_extent(path, extent, header, workspace.beside(path))
+        # What a stage's checkpoint goes on to writes new ones.
+        put_back(workspace, checkpoint, extents if saved.stage is None else {}, headers)
     except NotAsSavedError as error:
-        for copy, _ in copies:
-            copy.unlink(missing_ok=True)
         raise UnusableError(str(error)) from error
-    # First this: were another attempt's later checkpoint to count, it would count frames that are cut off now.
-    workspace.adopt(checkpoint)
-    for copy, path in copies:
-        copy.replace(path)
-    sync_folder(workspace.folder)
     return Resumption(checkpoint, saved, start)

@@ -11,10 +11,10 @@ import numpy as np
 import openmm as mm
 from openmm import unit
 
+from simulations.growing import Extent
 from simulations.md.analysis import Array
 from simulations.md.keeping import as_bytes, pack, unpack
 from simulations.md.models import VERSION, MdRequest
-from simulations.md.output import Extent
 from simulations.md.platforms import PlatformChoice
 from simulations.md.structure import Source
 

@@ -11,12 +11,12 @@ import openmm as mm
 from openmm import unit
 
 from simulations.errors import Paused, ToolError
+from simulations.growing import Extent
 from simulations.md import analysis
 from simulations.md.analysis import Array
 from simulations.md.divergence import checked_positions, diverged, step_error
 from simulations.md.keeping import keep_start
 from simulations.md.models import MdRequest
-from simulations.md.output import Extent
 from simulations.md.platforms import PlatformChoice
 from simulations.md.production import HOUSEKEEPING_S, next_stride
 from simulations.md.saved import Origin, Saved, portable_state
