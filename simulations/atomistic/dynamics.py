@@ -18,7 +18,6 @@ from simulations.atomistic.packing import UnusableError, identity
 from simulations.atomistic.results import AseMdResult
 from simulations.atomistic.structures import build_atoms
 from simulations.checkpoints import Checkpoint
-from simulations.disk import disk_error
 from simulations.errors import Paused, ToolError
 from simulations.growing import GrowingFile, NotAsSavedError, put_back
 from simulations.workspace import Workspace
@@ -46,17 +45,11 @@ def run(request: AseMdRequest, workspace: Workspace) -> AseMdResult:
     Raises:
         ToolError: ``SimulationDiverged``, ``NothingMoves``; what `build_atoms`, `make_engine` and `calculating` raise;
             ``DiskFull`` or ``DiskFailed``.
+        OSError: If a growing file cannot be written; a worker explains it as these two.
         Cancelled: If it was asked to stop for good.
         Paused: If it was asked to pause; what was done is saved.
         Superseded: If a later attempt has the folder.
     """
-    try:
-        return _run(request, workspace)
-    except OSError as error:
-        raise disk_error(error, workspace.folder) or error from error
-
-
-def _run(request: AseMdRequest, workspace: Workspace) -> AseMdResult:
     if workspace.pause_asked():
         raise Paused("it was asked to pause before it began")
     atoms = build_atoms(request, workspace)

@@ -31,7 +31,6 @@ from simulations.atomistic.relax_saved import Saved
 from simulations.atomistic.results import RelaxResult
 from simulations.atomistic.structures import build_atoms, n_fixed
 from simulations.checkpoints import Checkpoint
-from simulations.disk import disk_error
 from simulations.errors import Paused, ToolError
 from simulations.growing import GrowingFile, NotAsSavedError, put_back
 from simulations.workspace import Workspace
@@ -55,17 +54,11 @@ def run(request: RelaxRequest, workspace: Workspace) -> RelaxResult:
     Raises:
         ToolError: ``NotConverged``, with the artifact ``last_structure``; what `build_atoms`, `make_engine` and
             `evaluate` raise; ``DiskFull`` or ``DiskFailed``.
+        OSError: If a growing file cannot be written; a worker explains it as these two.
         Cancelled: If it was asked to stop for good.
         Paused: If it was asked to pause; what was done is saved.
         Superseded: If a later attempt has the folder.
     """
-    try:
-        return _run(request, workspace)
-    except OSError as error:
-        raise disk_error(error, workspace.folder) or error from error
-
-
-def _run(request: RelaxRequest, workspace: Workspace) -> RelaxResult:
     if workspace.pause_asked():
         raise Paused("it was asked to pause before it began")
     atoms = build_atoms(request, workspace)
