@@ -2,10 +2,12 @@
 
 import os
 import signal
+from contextlib import suppress
 
 from tests.cluster.machine import ClusterError
 from tests.cluster.runs import seconds
 from tests.cluster.slurm import wait_until_idle
+from tests.helpers import end_all
 
 # Well below the two minutes after which Parsl itself would notice, and no matter how busy this machine is.
 NOTICED_S = 40.0
@@ -39,21 +41,18 @@ def pull_the_cable(run):
 
 
 def kill_workers(run):
-    for pid in run.workers("node2"):
-        os.kill(pid, signal.SIGKILL)
+    end_all(run.workers("node2"))
 
 
 def kill_keeper(run):
-    for pid in run.cluster.pids("node2", "keeper.py"):
-        os.kill(pid, signal.SIGKILL)
+    end_all(run.cluster.pids("node2", "keeper.py"))
 
 
 def kill_launcher(run):
     """Of one block: node2's. Each launcher that names it."""
     found = [pid for pid in run.cluster.pids("node1", "block-1.json") if b"keeper.py" in _command(pid)]
     assert found
-    for pid in found:
-        os.kill(pid, signal.SIGKILL)
+    end_all(found)
 
 
 def kill_slurmd(run):
@@ -61,8 +60,10 @@ def kill_slurmd(run):
 
 
 def _command(pid):
-    with open(f"/proc/{pid}/cmdline", "rb") as stream:  # noqa: PTH123
+    """Of a process; of one that has ended meanwhile: none."""
+    with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/cmdline", "rb") as stream:  # noqa: PTH123
         return stream.read()
+    return b""
 
 
 def assert_nothing_lost(run, count):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.helpers import wait_until
+from tests.helpers import end_all, wait_until
 
 NODES = ["node1", "node2", "node3", "node4"]
 LAUNCH = {
@@ -183,8 +183,7 @@ class TestRemoteShell:
     def test_task_goes_on_when_it_is_killed_until_the_job_ends(self, cluster: Cluster, tag: str) -> None:
         job = cluster.pbs_job(f"pbs_tmrsh node2 'sleep 100; : {tag}' & sleep 100")
         wait_until(lambda: len(cluster.pids("node2", tag)) > 0)
-        for pid in cluster.pids("node1", "pbs_tmrsh", tag):
-            os.kill(pid, signal.SIGKILL)
+        end_all(cluster.pids("node1", "pbs_tmrsh", tag))
         time.sleep(0.5)
         assert cluster.pids("node2", tag) != []
         job.cancel()
@@ -212,8 +211,7 @@ class TestMpiexec:
         launch = LAUNCH[name].format(n=2, hosts="node2,node3")
         job = cluster.pbs_job(f"{launch} sh -c 'sleep 100; : {tag}' & sleep 100", mpiexec=name)
         wait_until(lambda: cluster.pids("node2", tag) != [] != cluster.pids("node3", tag))
-        for pid in cluster.pids("node1", "mpiexec", tag):
-            os.kill(pid, signal.SIGTERM)
+        end_all(cluster.pids("node1", "mpiexec", tag), signal.SIGTERM)
         wait_until(lambda: cluster.pids("node2", tag) == [] == cluster.pids("node3", tag))
         job.cancel()
         job.wait()

@@ -1,12 +1,9 @@
 """However a run ends, no process of it is left on any node, within ten seconds where the machine is not busy."""
 
-import os
-import signal
-
 import pytest
 
 from tests.cluster.runs import DIRECTOR, batch, sleeps, submit
-from tests.helpers import alive, wait_until
+from tests.helpers import alive, end_all, wait_until
 
 GONE_S = 40.0
 
@@ -16,8 +13,7 @@ def cancel_the_job(run):
 
 
 def kill_client_and_directors(run):
-    for pid in [*run.cluster.pids("node1", str(DIRECTOR), "--run-dir"), *directors(run)]:
-        os.kill(pid, signal.SIGKILL)
+    end_all([*run.cluster.pids("node1", str(DIRECTOR), "--run-dir"), *directors(run)])
 
 
 def directors(run):
@@ -50,8 +46,7 @@ def test_what_killed_directors_have_started_ends_with_them_and_others_take_their
     run.until(4)
     before = {pid for name in cluster.nodes for pid in run.workers(name)}
     assert len(before) >= len(cluster.nodes)
-    for pid in directors(run):
-        os.kill(pid, signal.SIGKILL)
+    end_all(directors(run))
     wait_until(lambda: not any(alive(pid) for pid in before), GONE_S, "the end of all that they had started")
     code, outcomes = run.end()
     assert code == 0, run.told()

@@ -1,9 +1,7 @@
 """Nodes that are lost during a batch: what is said of them, and what becomes of them when they come back."""
 
 import json
-import os
 import re
-import signal
 import time
 
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from tests.cluster.breaking import NOTICED_S, began_on_node2, kill_node, mend, pull_the_cable
 from tests.cluster.cluster import Cluster
 from tests.cluster.runs import batch, seconds, sleeps, submit
-from tests.helpers import wait_until
+from tests.helpers import end_all, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -123,5 +121,4 @@ def works(run):
 def kill_pool_of(run):
     """Kills the worker pools of all nodes: one of them runs the Request."""
     for name in run.cluster.nodes:
-        for pid in run.workers(name):
-            os.kill(pid, signal.SIGKILL)
+        end_all(run.workers(name))

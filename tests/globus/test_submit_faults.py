@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import threading
 import time
@@ -19,7 +17,7 @@ from pydantic import SecretStr
 from director.exchange import run_token
 from tests.globus.product import Product, ledgered
 from tests.globus.stack import Stack
-from tests.helpers import wait_until
+from tests.helpers import end_all, wait_until
 
 REQUESTS = 24
 TOLD_WITHIN_S = 30.0
@@ -78,8 +76,7 @@ def has_one_outcome_of_each(run: dict[str, Any], printed: list[dict[str, Any]]) 
 
 def kill(product: Product, what: str) -> int:
     pids = [pid for pid, line in product.stack.facility_processes().items() if what in line]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    end_all(pids)
     return len(pids)
 
 
