@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-physics test-cluster test-globus test-faults bench lint docs clean
+.PHONY: help demo test test-docs test-campaigns test-physics test-cluster test-globus test-faults bench lint docs clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,9 +21,15 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## Run examples/minimal.py: 2 Directors, 4 logical nodes, 16 real simulations
 	$(BIN)/python examples/minimal.py
 
-# Most tests wait for processes that start, so four at once suit two cores.
+# Most tests wait for processes that start, so several at once suit two cores.
 test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 6 --dist loadfile
+
+test-docs: $(READY)  ## Type what the documentation says, and run the examples
+	$(BIN)/python -m pytest -n 4 --dist loadfile tests/docs tests/examples
+
+test-campaigns: $(READY)  ## Run campaigns, reasoners and teams on Directors, and kill them
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests/campaign_runs tests/agent_runs
 
 test-physics: $(READY)  ## Compare the Tools with references: plain OpenMM, ASE, xtb, and what theory says
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/physics
