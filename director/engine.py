@@ -73,6 +73,7 @@ class Engine:
         disk: Where the ledger's methods are called, one at a time; None: a thread.
         ticking: Whether time passes by itself; if not, `tick` has to be called.
         fail: Told why the Director cannot go on, if it cannot, and whether another one has taken over.
+        tidy: Called with Outcomes that are on disk, in a thread, and not waited for.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Engine:
         disk: Executor | None = None,
         ticking: bool = True,
         fail: Callable[[str, bool], None] | None = None,
+        tidy: Callable[[Sequence[Outcome]], None] | None = None,
     ) -> None:
         nodes = len(partition.hostnames)
         units = {name: tool.unit for name, tool in tools.items()}
@@ -138,6 +140,7 @@ class Engine:
             clock=clock,
             turned=self._dispatcher.dispatch,
             fail=fail,
+            tidy=tidy,
         )
 
     # ---- life

@@ -40,6 +40,7 @@ class Journal:
         clock: The time, in UTC.
         turned: Called after each turn, with Requests that are to be tried again.
         fail: Told why the Director cannot go on, and whether another one has taken over; None: nobody need be told.
+        tidy: Called with Outcomes that are on disk, in a thread, and not waited for; None: nothing need be done.
 
     Attributes:
         published: The Outcomes that are on disk.
@@ -62,6 +63,7 @@ class Journal:
         clock: Callable[[], datetime],
         turned: Callable[[], None],
         fail: Callable[[str, bool], None] | None,
+        tidy: Callable[[Sequence[Outcome]], None] | None,
     ) -> None:
         self.published = Published(lambda after, limit: self.on_disk(ledger.page, after, limit))
         self.finished: Counter[str] = Counter()
@@ -78,6 +80,7 @@ class Journal:
         self._clock = clock
         self._turned = turned
         self._fail = fail
+        self._tidy = tidy
 
     async def on_disk(self, work: Callable[..., T], *arguments: object) -> T:
         """Calls a method of the ledger where that does not stop everything else."""
@@ -183,3 +186,5 @@ class Journal:
                     self._docket.open.wait(job)
         self.changed_at = time.monotonic()
         await self.published.add(entries)
+        if self._tidy is not None:
+            asyncio.get_running_loop().run_in_executor(None, self._tidy, [outcomes[entry.id] for entry in entries])

@@ -26,6 +26,7 @@ from director.runfolder import RunFolder
 from director.siblings import Siblings
 from director.spec import DirectorSpec, ReuseSpec, WalltimeSpec
 from director.terms import LEAST_RESERVE_S
+from director.tidying import tidy
 from director.toolbox import fewest_cores, tools_with
 from director.walltime import Walltime
 from partitions.carve import Partition
@@ -87,6 +88,7 @@ def make_engine(
         course_of=lambda name, epoch: read_course(folder.work(spec.index) / name, epoch) or Course(),
         past=None if spec.memory_ledger else functools.partial(past_account, spec, folder, partition, pool, life),
         fail=lambda reason, fenced: ending.ask(reason, failed=True, taken_over=fenced),
+        tidy=functools.partial(tidy, folder.work(spec.index)),
     )
 
 
