@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-LONGER = [HERE / name for name in ("agent_runs", "campaign_runs", "cluster", "docs", "examples", "faults", "globus", "physics")]
+SUITES = ("agent_runs", "campaign_runs", "cluster", "docs", "examples", "faults", "globus", "physics")
+LONGER = [HERE / name for name in SUITES]
 """Suites with a make target of their own."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,10 +84,6 @@ class Report:
     def slowdown(self) -> float:
         """How much longer the work took than it would have at the speed that was measured before."""
         return (self.totals.run_s - self.totals.lost_s) / NODES / self.work_s
-
-    def most_jobs(self, planned: int) -> int:
-        """How many jobs it may take: as many as were planned, or more if the machine got slower."""
-        return math.ceil(planned * max(1.0, self.slowdown))
 
     @property
     def wasted(self) -> float:
