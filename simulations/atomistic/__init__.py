@@ -4,7 +4,7 @@ Light to import; ASE is loaded by the first run.
 """
 
 from simulations.atomistic.inputs import AtomisticInputs
-from simulations.atomistic.models import VERSION, AseMdRequest, RelaxRequest, SinglePointRequest
+from simulations.atomistic.models import RELAX_VERSION, VERSION, AseMdRequest, RelaxRequest, SinglePointRequest
 from simulations.atomistic.results import AseMdResult, RelaxResult, SinglePointResult
 from simulations.tool import Tool
 from simulations.workspace import Workspace
@@ -77,7 +77,7 @@ SINGLE_POINT = Tool(
 
 RELAX = Tool(
     name="relax",
-    version=VERSION,
+    version=RELAX_VERSION,
     summary="Relaxes atoms, and the cell if asked, of a molecule or crystal: structure, energies, forces, stress.",
     request=RelaxRequest,
     result=RelaxResult,

@@ -13,7 +13,7 @@ from ase.calculators.calculator import CalculatorError, InputError
 from numpy.typing import NDArray
 
 from simulations.atomistic.calculators import Engine
-from simulations.atomistic.results import Cell
+from simulations.atomistic.results import Cell, Geometry
 from simulations.atomistic.structures import n_fixed
 from simulations.errors import ToolError
 
@@ -140,6 +140,15 @@ def stress_gpa(stress: Array | None) -> list[float] | None:
 def pressure_gpa(stress: Array | None) -> float | None:
     """The pressure of a stress in eV/Å³, in GPa."""
     return None if stress is None else float(-stress[:3].mean() / units.GPa)
+
+
+def geometry_of(atoms: Atoms) -> Geometry:
+    """Atoms and cell as a result has them."""
+    return Geometry(
+        symbols=atoms.get_chemical_symbols(),
+        positions_angstrom=atoms.positions.tolist(),
+        cell_angstrom=atoms.cell.array.tolist() if is_crystal(atoms) else None,
+    )
 
 
 def cell_of(atoms: Atoms) -> Cell | None:

@@ -9,7 +9,10 @@ from pydantic import Field, model_validator
 from simulations.atomistic.inputs import AtomisticInputs
 
 VERSION = "1"
-"""The Tools' version."""
+"""Version of ``single_point`` and ``ase_md``, and of all checkpoints."""
+
+RELAX_VERSION = "2"
+"""Version of ``relax``. 2: the relaxed structure stands in the result."""
 
 OptimizerName = Literal["bfgs", "lbfgs", "lbfgslinesearch", "fire"]
 CellRelaxation = Literal["none", "full", "hydrostatic"]

@@ -18,6 +18,7 @@ from simulations.atomistic.evaluation import (
     cell_of,
     common,
     evaluate,
+    geometry_of,
     in_bounds,
     is_crystal,
     max_norm,
@@ -28,7 +29,7 @@ from simulations.atomistic.models import RelaxRequest
 from simulations.atomistic.optimizers import make_optimizer, restore, state_of, target_of
 from simulations.atomistic.packing import UnusableError, identity
 from simulations.atomistic.relax_saved import Saved
-from simulations.atomistic.results import RelaxResult
+from simulations.atomistic.results import MOST_INLINE, RelaxResult
 from simulations.atomistic.structures import build_atoms, n_fixed
 from simulations.checkpoints import Checkpoint
 from simulations.errors import Paused, ToolError
@@ -89,6 +90,7 @@ def run(request: RelaxRequest, workspace: Workspace) -> RelaxResult:
         stress_gpa=stress_gpa(last.stress),
         cell_before=before,
         cell=cell_of(atoms),
+        structure=geometry_of(atoms) if len(atoms) <= MOST_INLINE else None,
         n_frames=relaxation.n_frames,
         resumed=relaxation.resumed,
         exact=relaxation.exact,

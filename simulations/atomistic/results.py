@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_INLINE = 200
+"""Most atoms of a structure that stands in a result itself: about 15 kB of JSON."""
+
 
 class MeanStd(BaseModel):
     """Mean and population standard deviation (divided by n, not n-1) over the frames."""
@@ -24,6 +27,18 @@ class Cell(BaseModel):
     lengths_angstrom: list[float] = Field(description="Lengths a, b and c of the cell vectors, in Å.")
     angles_degree: list[float] = Field(description="Angles alpha, beta and gamma between them, in degrees.")
     volume_angstrom3: float = Field(description="Volume in Å3.")
+
+
+class Geometry(BaseModel):
+    """Atoms and cell, with all digits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbols: list[str] = Field(description="Symbol of each atom's element.")
+    positions_angstrom: list[list[float]] = Field(description="Cartesian coordinates of each atom, in Å.")
+    cell_angstrom: list[list[float]] | None = Field(
+        description="The three cell vectors, in Å; null if it is not periodic in all directions."
+    )
 
 
 class Background(BaseModel):
@@ -92,6 +107,10 @@ class RelaxNumbers(BaseModel):
     )
     cell_before: Cell | None = Field(description="The cell as it came; null if not periodic in all directions.")
     cell: Cell | None = Field(description="The last cell; null if not periodic in all directions.")
+    structure: Geometry | None = Field(
+        description=f"The last structure, if it has at most {MOST_INLINE} atoms; null: it has more. That of any size "
+        "is the artifact relaxed_structure."
+    )
     n_frames: int = Field(description="Frames of the trajectory: the structure as it came, and one after each step.")
     resumed: int = Field(description="How often it went on from a checkpoint.")
     exact: bool = Field(

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from simulations.errors import ToolError
 from simulations.md.models import VERSION, MdRequest
 from simulations.md.results import MdResult
 from simulations.tool import Tool
 from simulations.workspace import Workspace
+
+NEEDED = ("openmm", "pdbfixer")
+"""Packages without which nothing is simulated. They are installed with md-director, unless somebody leaves them out."""
 
 REHEARSAL_STEPS = 10**12
 REHEARSAL_ITERATIONS = 50
@@ -16,8 +20,17 @@ __all__ = ["TOOL", "MdRequest", "MdResult", "run"]
 def run(request: MdRequest, workspace: Workspace) -> MdResult:
     """Runs one simulation; see `simulations.md.run.run`."""
     # Schemas and validation must be cheap on a login node, so what needs OpenMM is imported here.
-    from simulations.md.run import run as run_openmm
-
+    try:
+        from simulations.md.run import run as run_openmm
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in NEEDED:
+            raise
+        raise ToolError(
+            f"the package {package!r} is not installed where this Tool runs",
+            hint=f"in the environment of the workers: pip install {package}",
+            kind="MissingPackage",
+        ) from error
     return run_openmm(request, workspace)
 
 

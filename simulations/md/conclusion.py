@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from simulations.errors import ToolError
-from simulations.md import secondary_structure
+from simulations.md import end_to_end, secondary_structure
 from simulations.md.analysis import Array
 from simulations.md.averages import Averages
 from simulations.md.fluctuations import square_fluctuations
-from simulations.md.results import MdAnalysis, ResidueAnalysis, SecondaryStructure
+from simulations.md.results import MdAnalysis, MeanStd, ResidueAnalysis, SecondaryStructure
 from simulations.md.start import Start
+from simulations.md.statistics import RunningStatistics
 from simulations.md.structure import is_solvent
 from simulations.md.trajectory import Trajectory
 
@@ -30,11 +31,13 @@ class Conclusion:
     Attributes:
         rmsf_nm: Over the solute's heavy atoms.
         secondary_structure: Shares over residues and frames.
+        end_to_end_distance_nm: Of the solute's chain, over the frames.
         analysis: Content of the artifact.
     """
 
     rmsf_nm: float | None
     secondary_structure: SecondaryStructure | None
+    end_to_end_distance_nm: MeanStd | None
     analysis: MdAnalysis
 
 
@@ -64,14 +67,18 @@ def conclude(trajectory: Trajectory, start: Start, averages: Averages, stop_if_a
     folds = _folds(trajectory, residues, stop_if_asked)
     if folds.reason:
         missing["secondary_structure"] = folds.reason
+    distance = _end_to_end(trajectory, residues, stop_if_asked, missing)
+    blocking = averages.blocking()
+    if distance is not None and distance.count > 1:
+        blocking["end_to_end_distance_nm"] = distance.blocks()
     analysis = MdAnalysis(
         n_frames=trajectory.n_frames,
         residues=[_residue(residue, squares, folds.shares.get(index)) for index, residue in enumerate(residues)],
-        blocking=averages.blocking(),
+        blocking=blocking,
         missing=missing,
     )
     rmsf = math.sqrt(sum(squares.values()) / len(squares)) if squares else None
-    return Conclusion(rmsf, folds.total, analysis)
+    return Conclusion(rmsf, folds.total, None if distance is None else distance.result(), analysis)
 
 
 def _squares(
@@ -92,6 +99,24 @@ def _squares(
             yield piece
 
     return dict(zip(heavy.tolist(), square_fluctuations(pieces, start.reference).tolist(), strict=True))
+
+
+def _end_to_end(
+    trajectory: Trajectory, residues: Sequence[Any], stop_if_asked: Callable[[], None], missing: dict[str, str]
+) -> RunningStatistics | None:
+    """Statistics of the distance in nm between the ends of the solute's chain."""
+    found = end_to_end.ends(residues)
+    if isinstance(found, str):
+        missing["end_to_end_distance_nm"] = found
+        return None
+    atoms = np.array(found)
+
+    def pieces() -> Iterator[Array]:
+        for piece in trajectory.pieces(atoms):
+            stop_if_asked()
+            yield piece
+
+    return end_to_end.distances(pieces)
 
 
 def _folds(trajectory: Trajectory, residues: Sequence[Any], stop_if_asked: Callable[[], None]) -> _Folds:

@@ -49,6 +49,7 @@ class Produced:
             "radius_of_gyration_nm": self.last.radius_of_gyration_nm,
             "rmsf_nm": self.conclusion.rmsf_nm,
             "secondary_structure": self.conclusion.secondary_structure,
+            "end_to_end_distance_nm": self.conclusion.end_to_end_distance_nm,
             "missing": missing,
             "n_frames": self.averages.count,
         }

@@ -180,6 +180,11 @@ class MdResult(BaseModel):
     radius_of_gyration_over_frames_nm: MeanStd | None = Field(
         description="Of the same radius of gyration in nm, over the frames."
     )
+    end_to_end_distance_nm: MeanStd | None = Field(
+        description="Distance in nm between the C-alpha atoms of the first and the last amino acid of the solute's "
+        "chain, over the frames; its std squared is the variance. Null if the solute has several chains of two amino "
+        "acids or more, or none: see missing."
+    )
     rmsf_nm: float | None = Field(
         description="Root mean square fluctuation in nm, over the solute's heavy atoms and all frames, about their "
         "mean position after superposition on the mean structure. By residue in the artifact analysis. Null if the "

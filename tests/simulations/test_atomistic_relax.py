@@ -51,6 +51,23 @@ def test_a_structure_that_is_relaxed_already_takes_no_step(tmp_path):
     assert found.cell == found.cell_before
 
 
+def test_the_relaxed_structure_stands_in_the_result_unless_it_is_large(tmp_path):
+    inputs, more = rattled(tmp_path / "a.extxyz")
+    place = workspace(tmp_path, **more)
+    found = run("relax", place, **inputs, calculator="emt", relax_cell="full", fmax_ev_per_angstrom=0.05)
+    said, written = found.structure, ase.io.read(tmp_path / place.artifacts["relaxed_structure"])
+    assert said.symbols == written.get_chemical_symbols()
+    assert np.allclose(said.positions_angstrom, written.positions, atol=1e-7)
+    assert np.allclose(said.cell_angstrom, written.cell.array, atol=1e-7)
+    exact = Atoms(said.symbols, said.positions_angstrom, cell=said.cell_angstrom, pbc=True, calculator=EMT())
+    assert exact.get_potential_energy() == pytest.approx(found.energy_ev, abs=1e-12)
+    small = run("relax", workspace(tmp_path / "small"), molecule="H2", calculator="emt")
+    assert small.structure.cell_angstrom is None
+    large = run("relax", workspace(tmp_path / "large"), bulk="Cu", supercell=[6, 6, 6], calculator="emt",
+                fmax_ev_per_angstrom=1.0)  # fmt: skip
+    assert (large.n_atoms, large.structure) == (216, None)
+
+
 def test_a_pressure_is_reached(tmp_path):
     found = run("relax", workspace(tmp_path), bulk="Cu", calculator="emt", relax_cell="hydrostatic", pressure_gpa=10.0,
                 fmax_ev_per_angstrom=1e-5)  # fmt: skip

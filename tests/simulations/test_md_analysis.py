@@ -20,7 +20,7 @@ from openmm import app
 
 from simulations.cache import BuildCache
 from simulations.errors import Paused, ToolError
-from simulations.md import TOOL, MdRequest, secondary_structure, trajectory
+from simulations.md import TOOL, MdRequest, end_to_end, secondary_structure, trajectory
 from simulations.md.fluctuations import square_fluctuations, superposed
 from simulations.md.output import DcdWriter
 from simulations.md.results import MdAnalysis
@@ -103,6 +103,35 @@ def test_series_of_rmsd_and_radius_have_the_means_of_their_columns(helix):
     assert result.energy_drift is None
 
 
+def test_the_distance_between_the_ends_is_mdtrajs(helix):
+    result, workspace = helix
+    frames = mdtraj.load(path(workspace, "trajectory"), top=path(workspace, "topology"))
+    alphas = frames.topology.select("name CA")
+    assert len(alphas) == 10
+    theirs = mdtraj.compute_distances(frames, [[alphas[0], alphas[-1]]], periodic=False)[:, 0]
+    ours = result.end_to_end_distance_nm
+    assert (ours.mean, ours.std) == (pytest.approx(theirs.mean(), rel=1e-5), pytest.approx(theirs.std(), rel=1e-3))
+    assert ours.std > 0.01
+    assert analysis(workspace).blocking["end_to_end_distance_nm"][0].blocks == 40
+
+
+def test_ends_are_those_of_the_one_chain_with_two_amino_acids_or_more():
+    def residues(*chains):
+        topology = app.Topology()
+        for names in chains:
+            chain = topology.addChain()
+            for name in names:
+                residue = topology.addResidue(name, chain)
+                for atom in ("CH3",) if name == "ACE" else ("N", "CA", "C", "O"):
+                    topology.addAtom(atom, app.Element.getBySymbol(atom[0]), residue)
+        return list(topology.residues())
+
+    assert end_to_end.ends(residues(["ACE", "ALA", "GLY", "ALA"])) == (2, 10)
+    assert end_to_end.ends(residues(["GLY"], ["ALA", "GLY"])) == (5, 9)
+    assert "no chain of two" in end_to_end.ends(residues(["ACE", "ALA"]))
+    assert "2 chains" in end_to_end.ends(residues(["ALA", "GLY"], ["ALA", "GLY"]))
+
+
 def test_secondary_structure_is_mdtrajs_dssp(helix):
     result, workspace = helix
     frames = mdtraj.load(path(workspace, "trajectory"), top=path(workspace, "topology"))
@@ -178,7 +207,8 @@ def test_water_alone_has_means_and_no_solute(tmp_path):
     inputs = {"structure": "water.pdb", "solvent": "explicit", "padding_nm": 1.0, "platform": "CPU"}
     result = run(workspace, **inputs, steps=4, report_interval_steps=2, minimize_max_iterations=5)
     assert (result.rmsf_nm, result.secondary_structure, result.rmsd_over_frames_nm) == (None, None, None)
-    assert set(result.missing) == {"rmsf_nm", "secondary_structure"}
+    assert set(result.missing) == {"rmsf_nm", "secondary_structure", "end_to_end_distance_nm"}
+    assert result.end_to_end_distance_nm is None
     said = analysis(workspace)
     assert (said.n_frames, said.residues) == (2, [])
     assert "temperature_k" in said.blocking
