@@ -14,6 +14,7 @@ import yaml
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from director.door import Problem, Refused, problems_of
+from director.service_partition.spec import ServiceSpec, read_services
 from director.staging import prepare
 from director.toolbox import read_tools, tools_with
 from simulations.plain_yaml import PlainLoader
@@ -88,6 +89,7 @@ class BatchFile(BaseModel):
         reuse: Whether Outcomes of equal inputs may stand for Requests; false overrules what these say.
         reuse_from: Run folders in which such Outcomes are looked for beside this run's.
         tools: Tool files, whose Tools the run has beside those that are installed.
+        services: Servers, such as that of a language model, on nodes that are set aside for them.
         requests: What to run.
     """
 
@@ -104,6 +106,7 @@ class BatchFile(BaseModel):
     reuse: bool = True
     reuse_from: list[str] = Field(default_factory=list)
     tools: list[str] = Field(default_factory=list)
+    services: list[ServiceSpec] = Field(default_factory=list, max_length=100)
     requests: list[BatchEntry] = Field(min_length=1)
 
 
@@ -116,12 +119,14 @@ class Batch:
         base: Its folder; its relative paths start there, and its files lie in it.
         requests: The Requests, unstaged.
         tools: Its tool files.
+        services: Its services, with paths that no longer depend on its folder.
     """
 
     file: BatchFile
     base: Path
     requests: list[Request]
     tools: tuple[ToolSource, ...] = ()
+    services: tuple[ServiceSpec, ...] = ()
 
     @property
     def stores(self) -> list[str]:
@@ -145,7 +150,7 @@ def read_batch(path: Path, tools: Mapping[str, AnyTool]) -> Batch:
     known = tools_with([source.definition for source in sources], tools)
     requests = expand(file, known)
     prepare(requests, known, base=base, confined=True, stage=None)
-    return Batch(file, base, requests, sources)
+    return Batch(file, base, requests, sources, read_services(file.services, base))
 
 
 def read_file(path: Path) -> BatchFile:
@@ -154,7 +159,7 @@ def read_file(path: Path) -> BatchFile:
     Raises:
         Refused: With everything that is wrong with it.
     """
-    document = _document(path)
+    document = read_document(path)
     if not isinstance(document, dict):
         raise Refused(
             [Problem(str(path), "is not a mapping", "Begin with `requests:`; see the reference on batch files")]
@@ -207,7 +212,12 @@ def expand(file: BatchFile, tools: Mapping[str, AnyTool]) -> list[Request]:
     return requests
 
 
-def _document(path: Path) -> Any:
+def read_document(path: Path) -> Any:
+    """Reads a file in YAML or JSON, whatever stands in it.
+
+    Raises:
+        Refused: If it cannot be read.
+    """
     where = str(path)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,10 @@ def document(what: Plan) -> dict[str, Any]:
         },
         "launcher": {"kind": what.launcher.name, "program": getattr(what.launcher, "program", None)},
         "partitions": [_partition(what, partition) for partition in what.partitions],
+        "services": [
+            {"service": service.name, "hostnames": service.hostnames, "program": spec.command}
+            for spec, service in zip(what.services, what.service_nodes, strict=True)
+        ],
     }
 
 
@@ -98,7 +102,32 @@ def picture(what: Plan) -> RenderableType:
                 _resources(row.nodes[0]),
                 _workers(row),
             )
-    return Group(_headline(what), Text(), _map(what), Text(), table, Text(), *_launches(what))
+    return Group(_headline(what), Text(), _map(what), Text(), table, *_services(what), Text(), *_launches(what))
+
+
+def _services(what: Plan) -> Iterator[RenderableType]:
+    """Who gets what of the nodes that are set aside."""
+    if not what.services:
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("Service", "nodes", "each with", "program"):
+        table.add_column(name, overflow="fold")
+    for spec, service in zip(what.services, what.service_nodes, strict=True):
+        for number, row in enumerate(_alike(service.nodes)):
+            names = compress([node.hostname for node in row])
+            table.add_row(
+                Text("" if number else service.name, style="bold"),
+                Text(f"{names}  ({len(row)})" if len(row) > 1 else names),
+                _resources(row[0]),
+                Text("" if number else shlex.join(spec.command)),
+            )
+    yield Text()
+    yield table
+
+
+def _alike(nodes: Sequence[Node]) -> list[list[Node]]:
+    """Neighbours that have the same."""
+    return [list(group) for _, group in itertools.groupby(nodes, lambda node: (len(node.cores), node.accelerators))]
 
 
 def _style(index: int) -> str:
@@ -108,17 +137,22 @@ def _style(index: int) -> str:
 def _map(what: Plan) -> Text:
     """Every node as a square with the number of its Director, in the scheduler's order."""
     owners = {name: partition.index for partition in what.partitions for name in partition.hostnames}
+    served = {name for service in what.service_nodes for name in service.hostnames}
     line = Text()
     for node in what.allocation.nodes[:MAX_SQUARES]:
         owner = owners.get(node.hostname)
         square = "▣" if node == what.allocation.lead else "■"
+        if node.hostname in served:
+            line.append(f"{square} S  ", "bold")
+            continue
         line.append(
             f"{square} –  " if owner is None else f"{square} {owner}  ", "dim" if owner is None else _style(owner)
         )
     if (more := len(what.allocation.nodes) - MAX_SQUARES) > 0:
         line.append(f"… and {more} more  ", "dim")
     kept = ", kept free of workers" if what.pool.lead_workers == 0 else ""
-    line.append(f"(▣ lead node{kept})", "dim")
+    set_aside = "; S set aside for services" if served else ""
+    line.append(f"(▣ lead node{kept}{set_aside})", "dim")
     return line
 
 

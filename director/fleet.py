@@ -29,6 +29,7 @@ from director.launching import (
     LaunchError,
     Launching,
     Start,
+    end_services,
     launch_elsewhere,
     launch_here,
     launch_record,
@@ -40,6 +41,9 @@ from director.plan import allocation_spec, plan, pool_spec
 from director.relaunching import MAX_RELAUNCHES
 from director.resuming import Changes, plan_again
 from director.runfolder import RunFolder, RunRecord
+from director.service_partition.finding import Services, find_services
+from director.service_partition.owning import OwnServices, ServicesPlan
+from director.service_partition.spec import ServiceSpec, read_services
 from director.terms import Terms, reuse_spec, walltime_spec
 from director.toolbox import ToolFiles, check_cores, read_tools, tools_with
 from director.tuning_record import TuningUsed
@@ -81,6 +85,7 @@ class Fleet(HandingOver):
         self.tools: Mapping[str, AnyTool] = tools_with(record.tools)
         self._client = client
         self._owned: Owned | None = None
+        self._served: OwnServices | None = None
         self._carrier = None if staging is None else Carrier(self._call_any, staging.staged)
         self._feeding = Feeding()
         self.calls = Calls()
@@ -126,6 +131,7 @@ class Fleet(HandingOver):
         reuse_from: Sequence[str | os.PathLike[str]] = (),
         relaunches: int = MAX_RELAUNCHES,
         tools: ToolFiles = (),
+        services: Sequence[ServiceSpec | Mapping[str, Any]] = (),
         memory_ledger: bool = False,
         tuning: TuningUsed | None = None,
     ) -> Launching:
@@ -158,6 +164,8 @@ class Fleet(HandingOver):
             relaunches: How often each Director is launched again that was killed, if the site is this machine.
             tools: Tool files: paths, or what `director.toolbox.read_tools` has read. The run has their Tools beside
                 those that are installed.
+            services: Servers, such as that of a language model, that are kept on nodes set aside for them while the
+                run is open; see `director.service_partition.spec.ServiceSpec`. Relative paths start here.
             memory_ledger: Keep ledgers in memory only. Nothing survives then: for benchmarks.
             tuning: Which measurements the settings of the workers come from, for the run's record.
 
@@ -167,13 +175,18 @@ class Fleet(HandingOver):
         Raises:
             Refused: If the nodes cannot be shared so, the run folder is taken, or a tool file cannot be used; nothing
                 was started then.
-            LaunchError: If a Director did not come up; all have been ended then.
+            LaunchError: If a Director, or a service that is required, did not come up; all have been ended then.
         """
         options = {"workers_per_node": workers_per_node, "threads_per_worker": threads_per_worker}
         folder = _folder(run_dir)
         there = site or LocalSite()
         sources = read_tools(tools)
         definitions = tuple(source.definition for source in sources)
+        servers = read_services(services, Path.cwd())
+        if servers and there.elsewhere:
+            message = "are started from the lead node, and this Site launches Directors from elsewhere"
+            hint = "Launch the run inside the batch job: director run, or director campaign run, in its script"
+            raise Refused([Problem("services", message, hint)])
 
         def terms() -> Terms:
             stores = reuse_spec(reuse, reuse_from, seen=there.shares_files)
@@ -188,12 +201,14 @@ class Fleet(HandingOver):
                 sizes=sizes,
                 hosts=hosts,
                 pool=pool_spec(options, pool),
+                services=servers,
             )
+            serve = ServicesPlan.of(what, os.environ)
             told = terms()
             check_cores(list(map(make_tool, definitions)), what.partitions, what.pool)
             known = {"memory_ledger": memory_ledger, "tuning": tuning, "tools": list(definitions)}
             record = what.record().model_copy(update=known).launched(launch_record(1))
-            return await launch_here(Start(record, told, relaunches, sources=sources), folder, there)
+            return await launch_here(Start(record, told, relaunches, sources=sources, services=serve), folder, there)
 
         async def elsewhere() -> Fleet:
             what = plan_elsewhere(
@@ -228,6 +243,7 @@ class Fleet(HandingOver):
         reuse: bool = True,
         reuse_from: Sequence[str | os.PathLike[str]] = (),
         relaunches: int = MAX_RELAUNCHES,
+        idle: bool = False,
     ) -> Launching:
         """Launches the Directors of a run again that are gone, perhaps in another job and on other nodes.
 
@@ -246,6 +262,7 @@ class Fleet(HandingOver):
             reuse: See `launch`.
             reuse_from: See `launch`.
             relaunches: See `launch`.
+            idle: Whether they are launched also if nothing is open: there is more for them to do.
 
         Returns:
             Something to await or to enter, which gives the `Fleet`, with all Directors answering.
@@ -260,14 +277,15 @@ class Fleet(HandingOver):
         async def again() -> Fleet:
             stores = reuse_spec(reuse, reuse_from, seen=True)
             terms = Terms(walltime_spec(walltime_s, reserve_s, datetime.now(UTC)), stores)
-            left, record = await asyncio.to_thread(
+            left, what = await asyncio.to_thread(
                 plan_again,
                 folder,
-                Changes(allocation=allocation, nodes=nodes, shares=shares, hosts=hosts, pool=pool or {}),
+                Changes(allocation, nodes=nodes, shares=shares, hosts=hosts, pool=pool or {}, idle=idle),
                 find_tools(),
             )
-            record = record.launched(launch_record(left.record.next_launch))
-            return await launch_here(Start(record, terms, relaunches, left), folder, LocalSite())
+            serve = ServicesPlan.of(what, os.environ)
+            record = what.record(of=left.record).launched(launch_record(left.record.next_launch))
+            return await launch_here(Start(record, terms, relaunches, left, services=serve), folder, LocalSite())
 
         return Launching(again)
 
@@ -304,6 +322,30 @@ class Fleet(HandingOver):
         self._owned = owned
         owned.tell(self.links)
 
+    def serve(self, served: OwnServices | None) -> None:
+        """Makes these services end with this Fleet."""
+        self._served = served
+
+    @property
+    def services(self) -> Services:
+        """The services of the run, by name: where agents find them.
+
+        Empty if the run has none, or is not on this machine's file systems.
+        """
+        if self._served is not None:
+            return self._served.services
+        if self.folder is None or not self.record.services:
+            return Services.none()
+        return find_services(self.folder.path, [one.spec.name for one in self.record.services])
+
+    @property
+    def lost_service(self) -> str | None:
+        """Why the run has failed, if a service that is required is lost for good; else None.
+
+        Only the client that launched the run knows.
+        """
+        return None if self._served is None else self._served.lost()
+
     async def ready(self, timeout_s: float) -> None:
         """Waits until all Directors answer.
 
@@ -335,6 +377,7 @@ class Fleet(HandingOver):
         await asyncio.gather(*(link.close() for link in self.links))
         if self._owned is not None:
             await self._owned.end()
+        await end_services(self._served)
         # Last, since the Directors' last answers still go to this client's mailbox.
         with contextlib.suppress(Exception):  # the exchange may be gone already, and with it our mailbox
             await self._client.close()

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from academy.identifier import AgentId
@@ -20,6 +21,8 @@ from director.launch import Launched, Site
 from director.owned import Owned
 from director.plan import director_specs
 from director.runfolder import LaunchRecord, RunFolder, RunRecord
+from director.service_partition.finding import ServiceUnavailable
+from director.service_partition.owning import OwnServices, ServicesPlan
 from director.spec import DirectorSpec, ExchangeSpec
 from director.starting import start
 from director.terms import Terms
@@ -68,6 +71,7 @@ class Start:
         relaunches: How often a Director that is killed is launched again.
         left: What is left of the run, if it goes on; None: it is a new one.
         sources: The tool files of a new run.
+        services: Its services; None: it has none.
     """
 
     record: RunRecord
@@ -75,6 +79,7 @@ class Start:
     relaunches: int = 0
     left: Left | None = None
     sources: Sequence[ToolSource] = ()
+    services: ServicesPlan | None = None
 
 
 def launch_record(number: int, directors: list[int] | None = None) -> LaunchRecord:
@@ -99,7 +104,7 @@ async def launch_here(start_: Start, folder: RunFolder, site: Site) -> Fleet:
 
     Raises:
         Refused: If the run folder is taken; nothing was started then.
-        LaunchError: If a Director did not come up; all have been ended then.
+        LaunchError: If a Director or a required service did not come up; all have been ended then.
         OSError: If the run folder cannot be written; all have been ended then.
     """
     from director.fleet import Fleet
@@ -112,8 +117,15 @@ async def launch_here(start_: Start, folder: RunFolder, site: Site) -> Fleet:
     def specs(exchange: ExchangeSpec) -> list[DirectorSpec]:
         return director_specs(record, str(folder.path), exchange, terms)
 
-    up = await start(specs, site, None)
+    # First, since they take the longest; but those of a run that goes on when its Directors are sure that it is theirs.
+    served = await start_services(folder.path, start_.services) if left is None else None
+    try:
+        up = await start(specs, site, None)
+    except BaseException:
+        await end_services(served)
+        raise
     fleet = Fleet(record, up.client, folder=folder, left=left)
+    fleet.serve(served)
 
     writing = asyncio.Lock()
 
@@ -144,10 +156,38 @@ async def launch_here(start_: Start, folder: RunFolder, site: Site) -> Fleet:
         await fleet.ready(LAUNCH_TIMEOUT_S)
         if left is not None:
             folder.reopen(record, up.spec)
+            served = await start_services(folder.path, start_.services)
+            fleet.serve(served)
+        await services_up(served)
     except BaseException:
         await fleet.close()
         raise
     return fleet
+
+
+async def start_services(run_folder: Path, plan: ServicesPlan | None) -> OwnServices | None:
+    """Starts a run's services, if it has any. See `OwnServices.start`."""
+    return None if plan is None else await asyncio.to_thread(OwnServices.start, run_folder, plan)
+
+
+async def services_up(served: OwnServices | None) -> None:
+    """Waits until services are up.
+
+    Raises:
+        LaunchError: If one that is required does not come up.
+    """
+    if served is None:
+        return
+    try:
+        await asyncio.to_thread(served.until_up)
+    except ServiceUnavailable as error:
+        raise LaunchError(str(error)) from error
+
+
+async def end_services(served: OwnServices | None) -> None:
+    """Ends services, and waits until they have ended."""
+    if served is not None:
+        await asyncio.to_thread(served.close)
 
 
 def _written(folder: RunFolder, index: int) -> RunRecord:

@@ -72,8 +72,12 @@ class Left:
         return not any(count for status, count in self.ended.items() if status != Status.OK)
 
 
-def left_of(folder: RunFolder) -> Left:
+def left_of(folder: RunFolder, *, idle: bool = False) -> Left:
     """Reads what is left of a run. Blocks.
+
+    Args:
+        folder: The run folder.
+        idle: Whether it may be a run that had nothing to do.
 
     Raises:
         Refused: If there is no run in the folder, or one that kept nothing, or had nothing to do.
@@ -85,7 +89,7 @@ def left_of(folder: RunFolder) -> Left:
         raise Refused([Problem("resume", message, "Run its batch again, without memory_ledger")])
     shelves = _shelves(folder, record)
     unknown = _unknown(folder, shelves)
-    if not unknown and not any(shelf.known for shelf in shelves):
+    if not idle and not unknown and not any(shelf.known for shelf in shelves):
         message = f"nothing was handed over to {folder.path} before its client ended"
         raise Refused([Problem("resume", message, "Run its batch again, into another folder")])
     return Left(record, shelves, unknown)

@@ -43,6 +43,7 @@ class PoolPlace:
         work: Where Requests have their folders.
         environment: Environment of the launchers.
         mark: The Director's mark.
+        warm: What each worker loads before it takes anything, as ``module:function``.
     """
 
     partition: Partition
@@ -54,6 +55,7 @@ class PoolPlace:
     work: Path
     environment: Mapping[str, str]
     mark: str
+    warm: str = WARM_WORKER
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ class NodeKeeping:
             mps=self._mps,
             pool=tuple(command),
             environment={
-                WARM_VARIABLE: WARM_WORKER,
+                WARM_VARIABLE: self._place.warm,
                 **{
                     name: self._place.environment[name]
                     for name in FORWARDED_VARIABLES

@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from director.carving import carved, granted, launcher_of, settled
+from director.carving import carved, for_services, granted, launcher_of, owners_of, settled
 from director.door import Problem, Refused, problems_of
 from director.pool_size import workers_of
-from director.runfolder import RunRecord
+from director.runfolder import RunRecord, ServiceRecord
+from director.service_partition.spec import ServiceSpec, check_nodes
 from director.spec import (
     AllocationSpec,
     DirectorSpec,
@@ -28,6 +29,7 @@ from director.worker import versions
 from partitions.allocation import Allocation
 from partitions.carve import Partition, by_hosts, by_size, by_weight, even
 from partitions.launchers import Launcher, LauncherError
+from partitions.set_aside import ServicePartition
 from partitions.surroundings import Surroundings, ThisProcess
 from simulations.shell.definition import ToolDefinition
 
@@ -45,6 +47,8 @@ class Plan:
         pool: How workers are run.
         partitions: What each Director gets.
         launcher: How workers are started.
+        services: The run's services.
+        service_nodes: What each of them gets.
     """
 
     spec: AllocationSpec
@@ -53,6 +57,8 @@ class Plan:
     pool: PoolSpec
     partitions: tuple[Partition, ...]
     launcher: Launcher
+    services: tuple[ServiceSpec, ...] = ()
+    service_nodes: tuple[ServicePartition, ...] = ()
 
     def record(self, of: RunRecord | None = None) -> RunRecord:
         """The record of a run.
@@ -69,6 +75,9 @@ class Plan:
             partitions=self.partitions,
             lead=self.allocation.lead.hostname,
         )
+        served = zip(self.services, self.service_nodes, strict=True)
+        records = [ServiceRecord(spec=spec, hostnames=nodes.hostnames) for spec, nodes in served]
+        made = made.model_copy(update={"services": records})
         if of is None:
             return made
         kept = {name: getattr(of, name) for name in ("launches", "agent_ids", "tuning", "tools")}
@@ -151,6 +160,7 @@ def plan(
     sizes: Sequence[int] | None = None,
     hosts: Sequence[str] | None = None,
     pool: PoolSpec,
+    services: Sequence[ServiceSpec] = (),
     surroundings: Surroundings | None = None,
     elsewhere: bool = False,
     hint: str = "Correct directors, nodes, shares or hosts",
@@ -164,6 +174,7 @@ def plan(
         sizes: Numbers of nodes, one per Director.
         hosts: Patterns of hosts, one per Director.
         pool: How workers are run.
+        services: Services for which nodes are set aside.
         surroundings: The environment of the job; None: that of this process.
         elsewhere: Whether this is not the job's machine, so that the launcher need not be installed.
         hint: What to do if the nodes cannot be shared so.
@@ -171,25 +182,28 @@ def plan(
     Raises:
         Refused: If it cannot be launched.
     """
-    parts = shares_spec(directors, shares, sizes, hosts)
+    aside = tuple(service.aside for service in services)
+    parts = shares_spec(directors, shares, sizes, hosts).model_copy(update={"aside": aside})
     around = surroundings or ThisProcess()
-    spec, found = _granted(allocation, directors, around)
+    spec, found = _granted(allocation, owners_of(parts), around)
     if pool.workers_per_node is not None and pool.workers_per_accelerator > 1:
         message = "workers_per_node was given as well"
         raise Refused([Problem("workers_per_accelerator", message, "Give one of them")])
     with refusing(hint):
         partitions = carved(found, parts, pool)
+        served = for_services(found, parts)
+    check_nodes(services, served)
     with refusing("Correct launcher or launcher_program"):
         launcher = launcher_of(found, pool, around, installed=not elsewhere)
     if pool.nodes_per_block > 1 and not launcher.nodes_at_once:
         message = f"{pool.nodes_per_block} logical nodes cannot be started by one command"
         raise Refused([Problem("nodes_per_block", message, "Leave it out")])
-    return Plan(spec, found, parts, pool, tuple(partitions), launcher)
+    return Plan(spec, found, parts, pool, tuple(partitions), launcher, tuple(services), tuple(served))
 
 
-def _granted(spec: AllocationSpec, directors: int, surroundings: Surroundings) -> tuple[AllocationSpec, Allocation]:
+def _granted(spec: AllocationSpec, owners: int, surroundings: Surroundings) -> tuple[AllocationSpec, Allocation]:
     with refusing("Correct the job's environment, or choose with allocation"):
-        chosen = settled(spec, directors, surroundings.environment)
+        chosen = settled(spec, owners, surroundings.environment)
         return chosen, granted(chosen, surroundings)
 
 

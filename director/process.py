@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from director.carving import carved, granted, launcher_of, settled, shares_of
+from director.carving import carved, granted, launcher_of, owners_of, settled, shares_of
 from director.collecting import collect_rarely
 from director.ending import CannotRunError, Ending, HeldByAnotherError, watch_lifeline
 from director.launch import run_folder_of
@@ -167,7 +167,7 @@ def _take_place(spec: DirectorSpec, folder: RunFolder, around: Surroundings) -> 
         ValueError: If the Allocation cannot be had or shared so.
         OSError: If the run folder cannot be written.
     """
-    chosen = settled(spec.allocation, shares_of(spec.shares).directors, around.environment)
+    chosen = settled(spec.allocation, owners_of(spec.shares), around.environment)
     allocation = granted(chosen, around)
     partitions = carved(allocation, spec.shares, spec.pool)
     record = record_of(
@@ -213,7 +213,7 @@ async def _run(
     walltime = service.walltime_of(spec.walltime, allocation.deadline, datetime.now(UTC))
     engine = service.make_engine(spec, partition, pool, ledger, folder, walltime, ending, lease.life)
     await engine.start()
-    serving = Serving(spec, DirectorAgent, lambda: DirectorAgent(engine, folder, ending.ask_softly))
+    serving = Serving(spec, DirectorAgent, lambda: DirectorAgent(engine, folder, ending.ask_softly, spec.exchange))
     tasks = [
         asyncio.create_task(serving.forever(), name="serve"),
         asyncio.create_task(service.wind_down_when_asked(engine, ending), name="wind-down"),

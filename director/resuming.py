@@ -10,8 +10,8 @@ from typing import Any
 from director.alive import living
 from director.door import Problem, Refused
 from director.left import Left, left_of
-from director.plan import allocation_spec, plan, pool_spec
-from director.runfolder import RunFolder, RunRecord
+from director.plan import Plan, allocation_spec, plan, pool_spec
+from director.runfolder import RunFolder
 from director.spec import AllocationSpec, PoolSpec, SharesSpec
 from director.staging import prepare
 from director.toolbox import check_cores, tools_with
@@ -48,6 +48,7 @@ class Changes:
         shares: Weights, one per Director; None: shared out as before.
         hosts: Patterns of hostnames, one per Director, instead of weights.
         pool: Fields of `PoolSpec`.
+        idle: Whether the run goes on also if nothing of it is open: its client has more for it to do.
     """
 
     allocation: str = "auto"
@@ -55,11 +56,12 @@ class Changes:
     shares: Sequence[float] | None = None
     hosts: Sequence[str] | None = None
     pool: Mapping[str, Any] = field(default_factory=dict)
+    idle: bool = False
 
 
 def plan_again(
     folder: RunFolder, changes: Changes, tools: Mapping[str, AnyTool], surroundings: Surroundings | None = None
-) -> tuple[Left, RunRecord]:
+) -> tuple[Left, Plan]:
     """Plans how a run goes on. Blocks.
 
     Args:
@@ -69,7 +71,7 @@ def plan_again(
         surroundings: The environment of the job; None: that of this process.
 
     Returns:
-        What is left, and the run's record with its new nodes.
+        What is left, and the plan with its new nodes.
 
     Raises:
         NothingOpen: If nothing of it is open.
@@ -81,8 +83,8 @@ def plan_again(
         message = f"{folder.path} is alive: {'; '.join(alive)}"
         hint = f"Watch it (director watch {folder.path}), or end it first (director close {folder.path})"
         raise Refused([Problem("resume", message, hint)])
-    left = left_of(folder)  # only now, since a Director may do much while it ends
-    if not left.count:
+    left = left_of(folder, idle=changes.idle)  # only now, since a Director may do much while it ends
+    if not left.count and not changes.idle:
         raise NothingOpen(folder.path, left)
     own = tools_with(left.record.tools, tools)
     prepare(list(left.unknown), own, base=folder.path, confined=False, stage=None)
@@ -92,12 +94,13 @@ def plan_again(
         directors=len(record.partitions),
         allocation=allocation_again(record.allocation, changes, around.environment),
         pool=pool_again(record.pool, changes.pool),
+        services=[service.spec for service in record.services],
         surroundings=around,
         hint=SHARES_HINT,
         **_shares_again(record.shares, changes),
     )
     check_cores([own[definition.file.name] for definition in record.tools], made.partitions, made.pool)
-    return left, made.record(of=record)
+    return left, made
 
 
 def allocation_again(before: AllocationSpec, changes: Changes, environment: Mapping[str, str]) -> AllocationSpec:

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from director.door import Problem, Refused
+from director.service_partition.spec import ServiceSpec
 from director.spec import AllocationSpec, ExchangeSpec, PoolSpec, SharesSpec, agent_id_of
 from director.tuning_record import TuningUsed
 from simulations.disk import sync_folder
@@ -45,6 +46,20 @@ class LaunchRecord(BaseModel):
     directors: list[int] | None = None
 
 
+class ServiceRecord(BaseModel):
+    """A service of a run.
+
+    Attributes:
+        spec: The service.
+        hostnames: Its nodes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: ServiceSpec
+    hostnames: list[str]
+
+
 class RunRecord(BaseModel):
     """``run.json``. It holds no secret.
 
@@ -64,6 +79,7 @@ class RunRecord(BaseModel):
         launches: The launchings of its Directors that a client with this folder has made, the latest last.
         tools: Its tool files; what ships with them lies in ``inputs``.
         tuning: What of ``pool`` comes from measurements of `director tune`; None: nothing does.
+        services: Its services; how they are stands in the folder ``services``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +99,7 @@ class RunRecord(BaseModel):
     launches: list[LaunchRecord] = Field(default_factory=list)
     tools: list[ToolDefinition] = Field(default_factory=list)
     tuning: TuningUsed | None = None
+    services: list[ServiceRecord] = Field(default_factory=list)
 
     def launch_of(self, index: int) -> int:
         """How often a Director has been launched, as far as is written down here; 1 if nothing is."""
@@ -197,7 +214,9 @@ class RunFolder:
                 message = f"{self.path} holds run {found.run_id}, not {record.run_id}"
                 raise Refused([Problem("run-folder", message, "Name another folder for this run")])
             # What only its client knows stays.
-            kept = {name: getattr(found, name) for name in ("versions", "memory_ledger", "launches", "tuning")}
+            kept = {
+                name: getattr(found, name) for name in ("versions", "memory_ledger", "launches", "tuning", "services")
+            }
             record = record.model_copy(update=kept)
         # All Directors of a launching write the same, so it does not matter who is first, or last.
         if found != record:

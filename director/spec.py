@@ -79,12 +79,21 @@ class AllocationSpec(_Frozen):
     accelerators: tuple[str, ...] | None = None
 
 
+class AsideSpec(_Frozen):
+    """Nodes that are set aside for a service; see `partitions.set_aside`."""
+
+    name: str
+    nodes: int = Field(default=1, ge=1)
+    hosts: str | None = None
+
+
 class SharesSpec(_Frozen):
-    """How the Allocation is shared out; see `partitions.carve`."""
+    """How the Allocation is shared out; see `partitions.carve` and, for ``aside``, `partitions.set_aside`."""
 
     kind: Literal["weight", "size", "hosts"] = "weight"
     values: tuple[float, ...] = ()
     hosts: tuple[str, ...] = ()
+    aside: tuple[AsideSpec, ...] = ()
 
 
 class PoolSpec(_Frozen):

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from director.live import STATE_STYLE, percent, render, short_duration
 from director.report.values import MISSING, brief, clean, compress_hosts, number
+from director.service_partition.view import service_table
 from director.totals import Totals, add_up, read_totals
 from director.view import STATES, accepted, fleet_view
 
@@ -40,6 +41,8 @@ def status_view(document: Mapping[str, Any], *, elapsed_s: float) -> RenderableT
         nodes = [item for item in nodes if item[1]["state"] != "up"]
     if nodes:
         parts += [Text(), node_table(nodes)]
+    if document.get("services"):
+        parts += [Text(), service_table(document["services"])]
     for director in directors:
         if director.get("failure"):
             where = compress_hosts(director["partition"])

@@ -80,6 +80,10 @@ async def submit_batch(
     file = what.file
     if file.nodes is None:
         raise Refused([Problem("nodes", "is not given", "Say how many nodes the job is to have: --nodes 4")])
+    if what.services:
+        message = "are started from the lead node of a job, and not by what is submitted through Globus Compute"
+        hint = "Launch the run inside the batch job: director run, in its script"
+        raise Refused([Problem("services", message, hint)])
     plan = plan_elsewhere(
         directors=file.directors,
         nodes=file.nodes,

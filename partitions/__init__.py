@@ -3,11 +3,14 @@
 from partitions.allocation import Allocation, Node
 from partitions.carve import Partition, Shares, by_hosts, by_size, by_weight, carve, even
 from partitions.local import local_allocation
+from partitions.set_aside import Aside, ServicePartition, set_aside
 
 __all__ = [
     "Allocation",
+    "Aside",
     "Node",
     "Partition",
+    "ServicePartition",
     "Shares",
     "by_hosts",
     "by_size",
@@ -15,4 +18,5 @@ __all__ = [
     "carve",
     "even",
     "local_allocation",
+    "set_aside",
 ]

@@ -106,7 +106,7 @@ def resolve(
     """
     cores: Sequence[int] = granted.cores if named else sorted(cores_here)
     pinned = named or len(cores) == len(granted.cores)
-    accelerators = granted.accelerators if named else _visible(granted.accelerators, environment)
+    accelerators = visible(granted, named=named, environment=environment)
     return [
         Owned(
             cores=tuple(cores[index] for index in binding.cores) if pinned else (),
@@ -115,6 +115,29 @@ def resolve(
         )
         for binding in bindings
     ]
+
+
+def visible(granted: Node, *, named: bool, environment: Mapping[str, str]) -> Sequence[str]:
+    """The names of a node's accelerators, as the node itself knows them; see `resolve`."""
+    return granted.accelerators if named else _visible(granted.accelerators, environment)
+
+
+def node_environment(accelerators: Sequence[str]) -> dict[str, str]:
+    """What is set for a program that has a whole node, so that it uses all of these accelerators.
+
+    See `worker_environment`. Empty where none are known: the program then sees what the scheduler lets it see.
+    """
+    if not accelerators:
+        return {}
+    listed = ",".join(accelerators)
+    variables = dict.fromkeys(("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"), listed)
+    variables |= {
+        "HIP_VISIBLE_DEVICES": ",".join(str(index) for index in range(len(accelerators))),
+        "ZE_ENABLE_PCI_ID_DEVICE_ORDER": "1",
+    }
+    if any("." in name for name in accelerators):
+        variables["ZE_FLAT_DEVICE_HIERARCHY"] = "COMPOSITE"
+    return variables
 
 
 def _visible(granted: Sequence[str], environment: Mapping[str, str]) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -68,15 +68,18 @@ def by_hosts(patterns: Sequence[str]) -> Shares:
     return Shares("hosts", hosts=tuple(patterns))
 
 
-def carve(allocation: Allocation, shares: Shares, *, lead_free: bool = False) -> list[Partition]:
+def carve(
+    allocation: Allocation, shares: Shares, *, lead_free: bool = False, aside: Collection[str] = ()
+) -> list[Partition]:
     """Cuts the Allocation's nodes, in their order, into one Partition per share.
 
-    The Partitions are disjoint, cover the Allocation, and depend on nothing but the arguments.
+    The Partitions are disjoint, cover what of the Allocation is not kept out, and depend on nothing but the arguments.
 
     Args:
         allocation: What the scheduler granted.
         shares: How much each Director gets.
         lead_free: Whether to leave the lead node, on which the Directors themselves run, out of every Partition.
+        aside: Names of the nodes that are set aside for services; see `partitions.set_aside`.
 
     Returns:
         One Partition per share, in order.
@@ -86,15 +89,18 @@ def carve(allocation: Allocation, shares: Shares, *, lead_free: bool = False) ->
             sizes that are not whole or do not add up to the number of nodes, or patterns that name no node, a node
             twice or not all nodes.
     """
-    nodes = allocation.nodes[1:] if lead_free else allocation.nodes
+    first = 1 if lead_free else 0
+    nodes = [node for node in allocation.nodes[first:] if node.hostname not in aside]
     total = len(nodes)
     if not shares.directors:
         raise ValueError("shares: there must be at least one Director")
     if shares.directors > total:
         kept = f" beside the lead node {allocation.lead.hostname}, which is kept free" if lead_free else ""
+        kept += f", and {_nodes(len(aside))} set aside for services" if aside else ""
         raise ValueError(
             f"directors: {shares.directors} Directors cannot share {_nodes(total)}{kept}: "
-            f"each needs at least one node. Ask for at most {total} Directors or for more nodes"
+            f"each needs at least one node. Ask for "
+            + (f"at most {total} Directors or for more nodes" if total else "more nodes")
         )
     if shares.kind == "hosts":
         return _matched(shares.hosts, nodes)
@@ -104,7 +110,8 @@ def carve(allocation: Allocation, shares: Shares, *, lead_free: bool = False) ->
     sizes = _exact(shares.values, total) if shares.kind == "size" else _proportional(shares.values, total)
     ends = [sum(sizes[: index + 1]) for index in range(len(sizes))]
     return [
-        Partition(index, nodes[end - size : end]) for index, (size, end) in enumerate(zip(sizes, ends, strict=True))
+        Partition(index, tuple(nodes[end - size : end]))
+        for index, (size, end) in enumerate(zip(sizes, ends, strict=True))
     ]
 
 

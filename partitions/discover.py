@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from partitions.allocation import Allocation
-from partitions.hostlist import compress, shown
+from partitions.hostlist import compress, expand, shown
 from partitions.local import local_allocation
 from partitions.schedulers import flux, lsf, pbs, slurm
+from partitions.set_aside import ASIDE_VARIABLE, without
 from partitions.surroundings import Surroundings
 
 SCHEDULERS = ("local", "slurm", "pbs", "lsf", "flux")
@@ -71,11 +72,17 @@ def discover(
     if kind == "local":
         found = local_allocation(1 if nodes is None else nodes, surroundings.cores)
     elif kind in _GRANTED:
-        found = _GRANTED[kind](surroundings)
+        found = _left(_GRANTED[kind](surroundings), surroundings.environment)
         _check_count(found, nodes)
     else:
         raise ValueError(f"allocation: {shown(kind)} is none of auto, {', '.join(SCHEDULERS)}")
     return found if accelerators is None else _with_accelerators(found, accelerators)
+
+
+def _left(found: Allocation, environment: Mapping[str, str]) -> Allocation:
+    """Without the nodes that are set aside already for services beside which this process was started."""
+    aside = environment.get(ASIDE_VARIABLE)
+    return without(found, frozenset(expand(aside, ASIDE_VARIABLE))) if aside else found
 
 
 def _slurm(around: Surroundings) -> Allocation:

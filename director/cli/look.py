@@ -19,6 +19,7 @@ from director.door import Problem, Refused
 from director.history import History, read_history, read_passages
 from director.ledger import LedgerError
 from director.runfolder import RunFolder
+from director.service_partition.view import services_view
 from director.toolbox import read_tools, tools_with
 from director.totals import add_up
 from simulations.records import Outcome, Status
@@ -86,6 +87,7 @@ def _here(folder: RunFolder) -> dict[str, Any]:
         "closed_at": record.closed_at.isoformat() if record.closed_at else None,
         "open": live is not None,
         "directors": directors if live is None else live,
+        "services": services_view(folder.path, record),
     }
 
 

@@ -13,6 +13,7 @@ from director.carve_view import document, picture
 from director.cli.console import emit, endings
 from director.door import Problem, Refused
 from director.plan import Plan, allocation_spec, plan, pool_spec
+from director.service_partition.spec import read_services
 from partitions.surroundings import ThisProcess
 
 Listed = list[str] | None
@@ -60,6 +61,7 @@ def partitions(
         given = [values for values in (weights, counts, hosts) if values]
         what = _plan(
             file,
+            batch.resolve().parent if batch else Path.cwd(),
             directors=directors or (len(given[0]) if given else None),
             nodes=nodes,
             shares=(weights, counts, hosts or None),
@@ -77,6 +79,7 @@ def partitions(
 
 def _plan(
     file: BatchFile | None,
+    base: Path,
     *,
     directors: int | None,
     nodes: int | None,
@@ -89,6 +92,7 @@ def _plan(
 ) -> Plan:
     """Options of the command line take the place of what the batch file says."""
     weights, sizes, hosts = shares
+    services = read_services(file.services, base) if file is not None else ()
     pool: dict[str, Any] = {}
     if file is not None:
         directors, nodes = directors or file.directors, nodes or file.nodes
@@ -106,6 +110,7 @@ def _plan(
         sizes=sizes,
         hosts=hosts,
         pool=pool_spec(options, pool),
+        services=services,
         surroundings=surroundings,
         elsewhere=elsewhere,
     )

@@ -156,7 +156,8 @@ def _weights(text: str | None) -> list[float] | None:
 
 def _of_file(what: Batch) -> dict[str, Any]:
     names = ("directors", "nodes", "shares", "hosts", "accelerators", "workers_per_node", "threads_per_worker", "pool")
-    return {name: getattr(what.file, name) for name in names} | {"tools": what.tools}
+    more = {"tools": what.tools, "services": what.services}
+    return {name: getattr(what.file, name) for name in names} | more
 
 
 def _embedded(

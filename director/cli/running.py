@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from director.cli.console import INTERRUPTED, OK, SOME_NOT_OK, emit, err_console, resume_command
+from director.cli.console import INTERRUPTED, OK, RUN_FAILED, SOME_NOT_OK, emit, err_console, resume_command
 from director.winding import Leftover, WindingDown, leftover, reasons_of
 from simulations.records import Outcome, Status
 
@@ -37,6 +38,7 @@ class End:
         outcomes: The Outcomes that have completed now.
         leftover: What was left undone.
         signal: What told the command to end.
+        lost_service: Why the run has failed, if a service that it needs is lost.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class End:
     outcomes: list[Outcome] = field(default_factory=list)
     leftover: Leftover | None = None
     signal: signal.Signals | None = None
+    lost_service: str | None = None
 
     def resumes(self, left: Left) -> None:
         """Takes in what there is of a run that goes on."""
@@ -63,6 +66,8 @@ class End:
         """The exit code."""
         if not self.complete and self.signal is signal.SIGINT:
             return INTERRUPTED
+        if self.lost_service is not None:
+            return RUN_FAILED
         ok = self.ok_before and all(outcome.status is Status.OK for outcome in self.outcomes)
         return OK if ok and self.complete else SOME_NOT_OK
 
@@ -98,7 +103,7 @@ async def through(
     reasons: tuple[str, ...] = ()
     with WindingDown(reserve_s, say) as winding:
         try:
-            async with launching as fleet:
+            async with _announced(launching, end.folder) as fleet:
                 winding.of(fleet)
                 try:
                     stream = stream_of(fleet)
@@ -108,6 +113,7 @@ async def through(
                             emit(outcome.model_dump_json())
                 except WoundDown as error:
                     reasons = reasons_of(fleet.summaries, str(error))
+                end.lost_service = fleet.lost_service
             if reasons:  # by now, all Directors have ended, and said what is left
                 done = end.before + len(end.outcomes)
                 end.leftover = leftover(reasons, fleet.summaries, total=end.total, done=done)
@@ -120,6 +126,20 @@ async def through(
     return end
 
 
+@contextlib.asynccontextmanager
+async def _announced(launching: Launching, folder: Path) -> AsyncIterator[Fleet]:
+    """Launches a Fleet, and says how its services come up meanwhile: that of a large model takes many minutes."""
+    from director.service_partition.saying import tell_services
+
+    telling = asyncio.create_task(tell_services(folder, say), name="telling")
+    try:
+        async with launching as fleet:
+            telling.cancel()
+            yield fleet
+    finally:
+        telling.cancel()
+
+
 def tell(end: End, as_json: bool) -> None:
     """Says what came of a run, and what is left of it."""
     from director.live import outcome_table
@@ -127,6 +147,9 @@ def tell(end: End, as_json: bool) -> None:
     command = resume_command(end.folder)
     if end.outcomes and not as_json:
         err_console().print(outcome_table(end.outcomes))
+    if end.lost_service is not None:
+        failed = {"failed": {"type": "ServiceUnavailable", "message": end.lost_service}}
+        say(json.dumps(failed) if as_json else f"failed: {end.lost_service}")
     if end.signal is not None and not end.began:
         how = {"at_once": end.signal.name, "next": command}
         text = f"ended at once ({end.signal.name}); what ran goes on from its last checkpoint"

@@ -105,8 +105,9 @@ def test_a_run_that_kept_nothing_cannot_go_on(tmp_path):
 
 
 def test_a_run_goes_on_under_its_name_and_its_directors_are_launched_once_more(folder):
-    left, made = plan_again(folder, Changes(nodes=6, shares=[2, 1]), TOOLS)
+    left, planned = plan_again(folder, Changes(nodes=6, shares=[2, 1]), TOOLS)
     before = left.record
+    made = planned.record(of=before)
     assert (made.run_id, made.created_at, made.agent_ids) == (before.run_id, before.created_at, before.agent_ids)
     assert [len(hosts) for hosts in made.partitions] == [4, 2]
     assert made.pool == before.pool
