@@ -65,23 +65,28 @@ class Reply:
         model: Which model answered.
         input_tokens: Tokens that were sent.
         output_tokens: Tokens that came back.
+        reused: Whether it answered an equal question before; nothing was sent then, and no token is counted.
+        cut_off: Whether it ends because the model may not say more, not because it has said all.
     """
 
     message: Message
     model: str
     input_tokens: int
     output_tokens: int
+    reused: bool = False
+    cut_off: bool = False
 
 
 class LanguageModel(Protocol):
     """A chat model. It may be used from several threads at once."""
 
-    def reply(self, messages: Sequence[Message], tools: Sequence[ToolFace] = ()) -> Reply:
+    def reply(self, messages: Sequence[Message], tools: Sequence[ToolFace] = (), *, choice: str | None = None) -> Reply:
         """Answers a conversation.
 
         Args:
             messages: The conversation so far.
             tools: What the model may ask to have called.
+            choice: Name of the tool that it must call, ``required`` for any of them; None: it is free.
 
         Raises:
             LanguageModelError: If no answer came, after the retries that the client was told to make.
@@ -89,5 +94,21 @@ class LanguageModel(Protocol):
         ...
 
 
-class LanguageModelError(Exception):
+class LanguageModelError(RuntimeError):
     """A model did not answer. Its text says why, and what to do."""
+
+
+class NotConfigured(LanguageModelError, ValueError):  # noqa: N818  (it reads as what is wrong)
+    """No model is configured, or not all that is needed to reach one. Its text says how to configure it."""
+
+
+class TokensSpent(LanguageModelError):  # noqa: N818  (it reads as what has happened)
+    """The budget of tokens does not allow another question. Nothing was sent."""
+
+
+class ReplyCancelled(LanguageModelError):  # noqa: N818  (it is an end, not an error)
+    """Whoever waited for a reply has been told to stop."""
+
+
+class NoValidReply(LanguageModelError):  # noqa: N818  (it reads as what is wrong)
+    """A model answered, and after the corrections that it was allowed there is nothing in it that can be used."""

@@ -1,10 +1,14 @@
-"""Which tests run when none are named."""
+"""Which tests run when none are named, and what all of them may use."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from tests.llm.fixtures import llm
+
+__all__ = ["llm"]
 
 HERE = Path(__file__).resolve().parent
 SUITES = ("agent_runs", "campaign_runs", "cluster", "docs", "examples", "faults", "globus", "physics")
