@@ -10,10 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import (
+    agents,
+    campaigns,
     closing,
     cluster,
     gpu,
     ledger,
+    mcp_calls,
     md_speed,
     overhead,
     simulation,
@@ -45,8 +48,12 @@ ALL = {
     "recovery": cluster.recovery,
     "blocks": cluster.blocks,
     "walltime": walltime.walltime,
+    "agents": agents.agents,
+    "decide": campaigns.decide,
+    "campaign": campaigns.campaign,
     "embedded": submit.embedded,
     "submit": submit.full_stack,
+    "tool_calls": mcp_calls.tool_calls,
 }
 
 

@@ -58,5 +58,8 @@ class Policy(Stateful, Protocol[C]):
         ...
 
     def observe(self, observation: Observation[C]) -> None:
-        """Learns of an evaluation. Called once for each, in the order of the record."""
+        """Learns of an evaluation. Called once for each, in the order of the record.
+
+        After an interruption it is called again for those that came after the latest decision, with the state of then.
+        """
         ...
