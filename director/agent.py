@@ -21,7 +21,9 @@ from director.door import Problem, Refused, problems_of
 from director.engine import Engine, utc_now
 from director.ledger import Entry
 from director.news import Verdict
+from director.reasoning.spawning import Spawned
 from director.runfolder import RunFolder
+from director.spec import ExchangeSpec
 from director.transfer import Transfer
 from simulations.records import Course, Request, StagedFile
 from simulations.workspace import PROGRESS_FILE
@@ -41,15 +43,27 @@ class DirectorAgent(Agent):
         engine: What does the work.
         folder: The run folder.
         stop: Called when a client asks the Director to end, with the reason and the seconds that it may take.
+        exchange: Where reasoners find the run that this Director launches; None: it launches none.
     """
 
-    def __init__(self, engine: Engine, folder: RunFolder, stop: Callable[[str, float], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        folder: RunFolder,
+        stop: Callable[[str, float], None],
+        exchange: ExchangeSpec | None = None,
+    ) -> None:
         super().__init__()
         self._engine = engine
         self._folder = folder
         self._work = folder.work(engine.place.director)
         self._transfer = Transfer(folder)
         self._stop = stop
+        self._spawned = Spawned(engine.place.director, folder.path, exchange)
+
+    async def agent_on_shutdown(self) -> None:
+        """Ends what was launched beside this Director."""
+        self._spawned.close()
 
     @action
     async def about(self) -> dict[str, Any]:
@@ -311,6 +325,39 @@ class DirectorAgent(Agent):
             For each ``name``, ``version``, ``summary``, and the JSON schemas ``request`` and ``result``.
         """
         return [tool.schema() for tool in self._engine.tools.values()]
+
+    @action
+    async def spawn_reasoner(self, work: dict[str, Any]) -> dict[str, Any]:
+        """Launches a reasoner in a process of its own on this Director's machine. Asking twice launches it once.
+
+        Args:
+            work: A `director.reasoning.agent_spec.AgentWork`. Its model's key is taken from the environment here.
+
+        Returns:
+            ``pid``, or ``refused``.
+        """
+        return await self._beside(lambda: self._spawned.spawn(work))
+
+    @action
+    async def reasoners(self) -> dict[str, dict[str, Any]]:
+        """The reasoners that this Director has launched.
+
+        Returns:
+            For each, by its name: ``address``, ``pid`` and ``end`` (its summary; null while it is at work).
+        """
+        return self._spawned.all()
+
+    @action
+    async def stop_reasoner(self, name: str) -> bool:
+        """Asks a reasoner to end; what it has done is kept.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            Whether this Director has launched one of that name.
+        """
+        return await self._beside(lambda: self._spawned.stop(name))
 
     @action
     async def close(self) -> None:

@@ -1,0 +1,1 @@
+"""Reasoners whose simulations run on Directors."""
