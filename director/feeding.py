@@ -68,6 +68,26 @@ class Feeding:
         finally:
             self._waiting.pop(ready.request.id, None)
 
+    async def hand(self, requests: Sequence[Ready], director: int | None = None) -> None:
+        """Hands Requests out, and returns when they are on disk. Nobody waits for their Outcomes.
+
+        Args:
+            requests: What is handed over.
+            director: Index of the Director; None: for each the one with the most room.
+
+        Raises:
+            Refused: If a Director refuses one.
+            DirectorLost: If one is gone; what it had accepted is in its ledger.
+        """
+        acknowledged = []
+        for ready in requests:
+            home = self.links[director] if director is not None else self._home(ready)
+            link = home or min(self.useful(), key=lambda link: self._load(link) / link.workers)
+            acknowledged.append(self._post(link, ready))
+        for answer in await asyncio.gather(*acknowledged, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+
     async def map(self, requests: Sequence[Ready], already: Sequence[tuple[int, str]] = ()) -> AsyncGenerator[Outcome]:
         """Runs Requests on all Directors; yields Outcomes in the order in which they complete.
 

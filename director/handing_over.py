@@ -100,6 +100,35 @@ class HandingOver(Steering):
         """
         return self._ready([request], base)[0]
 
+    async def submit(self, ready: Sequence[Ready], *, director: int | None = None) -> list[str]:
+        """Hands prepared Requests over, and returns when they are on disk: what runs is not waited for.
+
+        Args:
+            ready: The Requests; see `prepare_all`.
+            director: Index of the Director that is to run them; None: for each the one with the most room. One that has
+                had a Request before, from whichever client, does not run it again.
+
+        Returns:
+            Their ids, in order. Their Outcomes are among `outcomes`.
+
+        Raises:
+            Refused: If a Director refuses one.
+            DirectorLost: If a Director is gone; what it had accepted is in its ledger.
+        """
+        requests = [item.request for item in ready]
+        await self._write_down(requests)
+        await self._carry(requests)
+        await self._feeding.hand(ready, director)
+        return [request.id for request in requests]
+
+    def prepare_all(self, requests: Sequence[Request], *, base: Path | None = None) -> list[Ready]:
+        """Checks Requests and copies their files into the run folder, for `submit`; see `map`.
+
+        Raises:
+            Refused: If any Request is not acceptable.
+        """
+        return self._ready(requests, base)
+
     async def map(self, requests: Sequence[Request], *, base: Path | None = None) -> AsyncIterator[Outcome]:
         """Runs many Requests on all Directors; yields Outcomes in the order in which they complete.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class ToolCaller:
 
     def __init__(self, fleet: Fleet, *, base: Path | None = None, wait_s: float = WAIT_S) -> None:
         self._fleet = fleet
-        self._base = (base or Path.cwd()).resolve()
+        self.base = (base or Path.cwd()).resolve()
         self._wait_s = wait_s
 
     @property
@@ -60,42 +60,64 @@ class ToolCaller:
             ``reused_from``.
         """
         try:
-            ready = await asyncio.to_thread(self._prepared, tool, inputs, token)
-            task = self._fleet.calls.begin(ready.request.id, partial(self._run, ready, fixed=token is not None))
+            ready = await self.ready(tool, inputs, token=token)
         except Refused as refusal:
-            return _refused(tool, refusal)
-        except OSError as error:
-            return _refused(tool, Refused([Problem("inputs", f"a file cannot be copied ({error})", "See to the disk")]))
-        done, _ = await asyncio.wait({task}, timeout=self._wait_s)
-        name = ready.request.id
-        if not done:
-            again = "Call again with the same inputs and token" if token else "Its Outcome is in `director outcomes`"
-            return {"status": "running", "id": name, "tool": tool, "hint": f"It goes on. {again}."}
-        try:
-            return self._said(task.result())
-        except Refused as refusal:
-            return _refused(tool, refusal)
-        except DirectorLost as error:
-            return {
-                "status": "lost",
-                "id": name,
-                "tool": tool,
-                "error": {"type": "DirectorLost", "message": str(error)},
-            }
+            return refused(tool, refusal)
+        return await self.run(ready, fixed=token is not None)
 
-    def _prepared(self, tool: str, inputs: Mapping[str, Any], token: str | None) -> Ready:
-        if token is not None and not 0 < len(token) <= MAX_TOKEN:
-            message = f"has {len(token)} characters"
-            raise Refused([Problem("token", message, f"Give one of 1 to {MAX_TOKEN} characters")])
-        ready = self._fleet.prepared(Request(tool=tool, inputs=dict(inputs)), base=self._base)
+    async def ready(self, tool: str, inputs: Mapping[str, Any], *, token: str | None = None) -> Ready:
+        """Checks a call at the door, and copies the files that it names.
+
+        Raises:
+            Refused: If it is not acceptable, or a file cannot be copied.
+        """
+        check_token(token)
+        request = Request(tool=tool, inputs=dict(inputs))
+        known = self.tools.get(tool)
+        names_files = known is None or any(isinstance(inputs.get(field), str) for field in known.file_inputs)
+        try:
+            if names_files:
+                ready = await asyncio.to_thread(self._fleet.prepared, request, base=self.base)
+            else:
+                ready = self._fleet.prepared(request, base=self.base)
+        except OSError as error:
+            raise Refused([Problem("inputs", f"a file cannot be copied ({error})", "See to the disk")]) from error
+        except Refused as refusal:
+            raise alone(refusal) from None
         return ready if token is None else ready.named(call_id(token, ready.key))
+
+    async def run(self, ready: Ready, *, fixed: bool, ended: list[Outcome] | None = None) -> dict[str, Any]:
+        """Makes a call that has passed the door.
+
+        Args:
+            ready: The call.
+            fixed: Whether its id was made from a token, so that it is the same call whoever makes it.
+            ended: Given the Outcome, if it is there in time.
+
+        Returns:
+            See `call`.
+        """
+        tool, name = ready.request.tool, ready.request.id
+        try:
+            task = self._fleet.calls.begin(name, partial(self._run, ready, fixed=fixed))
+            done, _ = await asyncio.wait({task}, timeout=self._wait_s)
+            if not done:
+                again = "Call again with the same inputs and token" if fixed else "Its Outcome will be in `outcomes`"
+                return {"status": "running", "id": name, "tool": tool, "hint": f"It goes on. {again}."}
+            outcome = task.result()
+        except Refused as refusal:
+            return refused(tool, alone(refusal))
+        except DirectorLost as error:
+            return lost(error, id=name, tool=tool)
+        if ended is not None:
+            ended.append(outcome)
+        return self._said(outcome)
 
     async def _run(self, ready: Ready, *, fixed: bool) -> Outcome:
         if not fixed:
             return await self._fleet.call(ready)
         # The same call must come to the same Director, whoever makes it, for only that one knows it again.
-        index = int(ready.request.id, 16) % len(self._fleet.links)
-        return await self._fleet.call(ready, director=index)
+        return await self._fleet.call(ready, director=home(ready.request.id, len(self._fleet.links)))
 
     def _said(self, outcome: Outcome) -> dict[str, Any]:
         folder = self._fleet.folder
@@ -111,9 +133,32 @@ def call_id(token: str, key: str) -> str:
     return hashlib.sha256(f"{len(token)}:{token}:{key}".encode()).hexdigest()[:32]
 
 
-def _refused(tool: str, refusal: Refused) -> dict[str, Any]:
-    return {"status": "refused", "tool": tool, "problems": [_shown(problem) for problem in refusal.problems]}
+def home(name: str, directors: int) -> int:
+    """Index of the Director that a Request with such an id belongs to. Pure."""
+    return int(name, 16) % directors
 
 
-def _shown(problem: Problem) -> dict[str, str]:
-    return {**asdict(problem), "where": problem.where.removeprefix("requests[0].")}
+def check_token(token: str | None) -> None:
+    """Refuses a token that is no word.
+
+    Raises:
+        Refused: If it is empty or too long.
+    """
+    if token is not None and not 0 < len(token) <= MAX_TOKEN:
+        message = f"has {len(token)} characters"
+        raise Refused([Problem("token", message, f"Give one of 1 to {MAX_TOKEN} characters")])
+
+
+def refused(tool: str, refusal: Refused) -> dict[str, Any]:
+    """The answer to a call that was refused."""
+    return {"status": "refused", "tool": tool, "problems": [asdict(problem) for problem in refusal.problems]}
+
+
+def lost(error: Exception, **known: str) -> dict[str, Any]:
+    """The answer to a call whose Director is gone."""
+    return {"status": "lost", **known, "error": {"type": "DirectorLost", "message": str(error)}}
+
+
+def alone(refusal: Refused) -> Refused:
+    """What was wrong with a Request that is the only one, so that it needs no number. Pure."""
+    return Refused(replace(problem, where=problem.where.removeprefix("requests[0].")) for problem in refusal.problems)

@@ -17,7 +17,7 @@ from mcp.client.stdio import StdioServerParameters
 from director.fleet import Fleet
 from director.interfaces import langchain, mcp_tool
 from director.interfaces.calling import ToolCaller, call_id
-from director.interfaces.langchain import langchain_tools
+from director.interfaces.langchain import director_tools, langchain_tools
 from director.interfaces.mcp import mcp_server
 from simulations.tool import find_tools
 from tests.simulations.shell_tools import write_tool
@@ -68,8 +68,15 @@ async def test_every_tool_has_one_schema_for_director_langchain_and_mcp(fleet: F
     chained = {one.name: one.args_schema for one in langchain_tools(fleet)}
     async with Client(mcp_server(fleet)) as client:
         served = {one.name: one.input_schema for one in (await client.list_tools()).tools}
+    guarded = {one.name: one.args_schema for one in director_tools(fleet)}
     assert set(actions) == {*find_tools(), "my_program"}
-    assert actions == chained == served
+    assert actions == chained == {name: served[name] for name in actions}
+    assert guarded == served
+    assert set(served) - set(actions) == {
+        "submit", "status", "outcomes", "cancel", "drain", "read_artifact", "report", "name_to_smiles",
+        "smiles_to_structure",
+    }  # fmt: skip
+    assert all(field.get("description") for schema in served.values() for field in schema["properties"].values())
     assert actions["my_program"]["properties"]["temperature_k"]["description"] == "A temperature. In K."
 
 
