@@ -7,7 +7,25 @@ from typing import Annotated
 
 import typer
 
-from director.cli import agents, endpoint, exchange, export, ledger, look, partitions, run, steer, submit, tune
+from director.cli import (
+    agents,
+    analyze,
+    campaign,
+    chat,
+    confirm,
+    endpoint,
+    exchange,
+    export,
+    ledger,
+    look,
+    partitions,
+    reason,
+    run,
+    serve,
+    steer,
+    submit,
+    tune,
+)
 from director.collecting import collect_rarely
 
 app = typer.Typer(
@@ -52,8 +70,14 @@ app.command(name="unpause")(steer.unpause)
 app.command(name="drain")(steer.drain)
 app.command(name="close")(steer.close)
 app.command(name="fetch")(steer.fetch)
+app.command(name="serve")(serve.serve)
+app.command(name="analyze")(analyze.analyze)
+app.command(name="reason")(reason.reason)
 app.command(name="mcp")(agents.mcp)
+app.command(name="confirm")(confirm.confirm)
+app.command(name="chat")(chat.chat)
 app.command(name="exchange")(exchange.exchange)
+app.add_typer(campaign.app, name="campaign")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(ledger.app, name="ledger")
 

@@ -20,8 +20,11 @@ from pydantic import BaseModel
 
 import endpoint_templates
 from director.batch import BatchEntry, BatchFile
+from director.interfaces.audit import AuditLine
+from director.interfaces.policy import AgentPolicy, Budget, Policy
 from director.runfolder import RunRecord
 from director.runs import SubmittedRun
+from director.service_partition.spec import PLACES, ServiceSpec
 from simulations import Ending, ErrorInfo, Outcome, Paused, Resources, Workspace, find_tools
 from simulations.records import AttemptRecord
 from tests.docs.pages import DOCS, ROOT, blocks, walked
@@ -77,12 +80,23 @@ def fields_of(page: str, heading: str) -> list[str]:
         ("outcome.md", "error", ErrorInfo),
         ("batch-file.md", "The file", BatchFile),
         ("batch-file.md", "An entry of `requests`", BatchEntry),
+        ("batch-file.md", "An entry of `services`", ServiceSpec),
         ("run-folder.md", "run.json", RunRecord),
         ("run-store.md", "The record", SubmittedRun),
+        ("agents.md", "Policy file", Policy),
+        ("agents.md", "An agent", AgentPolicy),
+        ("agents.md", "A budget", Budget),
+        ("agents.md", "Audit log", AuditLine),
     ],
 )
 def test_tables_list_every_field_in_order(page: str, heading: str, model: type[Outcome]) -> None:
     assert fields_of(page, heading) == list(model.model_fields)
+
+
+def test_every_name_in_braces_stands_in_the_reference() -> None:
+    text = (DOCS / "reference" / "batch-file.md").read_text(encoding="utf-8")
+    section = text.partition("### Names in braces\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `\{([a-z_]+)\}` \|", section, re.MULTILINE) == list(PLACES)
 
 
 @pytest.fixture(scope="module")
