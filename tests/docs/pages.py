@@ -15,6 +15,16 @@ PAGES = [
     *sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts),
 ]
 IN_TROUBLE = [DOCS / "how-to" / name for name in ("steer.md", "walltime.md", "when-something-fails.md")]
+CHOOSING = [
+    *sorted((DOCS / "campaigns").glob("*.md")),
+    *(
+        DOCS / "how-to" / f"{name}.md"
+        for name in (
+            "agents", "analyze", "campaign", "chat", "language-models", "local-language-model", "mcp", "own-component",
+            "reasoners",
+        )
+    ),
+]  # fmt: skip
 FACILITY, LAPTOP = "facility", "laptop"
 
 

@@ -1,8 +1,8 @@
 """What the documentation tells people to type does what the documentation says.
 
 Commands of ``console`` blocks run in a copy of what a clone holds, and their exit codes and shown output are compared
-(``…`` stands for anything). ``python`` blocks run too. Pages about runs that end early or go wrong take as long as all
-others together, and stand in ``test_commands_in_trouble.py``, so that the two run side by side.
+(``…`` stands for anything). ``python`` blocks run too. Pages about runs that end early or go wrong, and those about
+what chooses simulations, stand in files of their own, so that all run side by side.
 Blocks that say ``facility`` or ``laptop`` need more than a clone: ``tests/globus/test_docs.py`` types them.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import FACILITY, IN_TROUBLE, LAPTOP, PAGES, Command, blocks, page_name
+from tests.docs.pages import CHOOSING, FACILITY, IN_TROUBLE, LAPTOP, PAGES, Command, blocks, page_name
 from tests.docs.reader import Reader
 
 FENCES = {"console", "python", "yaml", "json", "text", "toml"}
@@ -32,7 +32,7 @@ def test_every_block_is_of_a_kind_that_is_tested_or_shows_no_command(page: Path)
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in IN_TROUBLE], ids=page_name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in IN_TROUBLE + CHOOSING], ids=page_name)
 def test_commands_and_snippets_do_what_the_page_says(page: Path, reader: Reader) -> None:
     reader.read(page)
 
