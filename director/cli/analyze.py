@@ -18,7 +18,7 @@ from director.cli.console import INTERRUPTED, OK, RUN_FAILED, SOME_NOT_OK, emit,
 from director.cli.run import SiteName, _embedded, _of_file
 from director.cli.running import say
 from director.cli.submit import ReserveOption, SetOption
-from director.cli.target import ExchangeOption, SecretOption, find_target
+from director.cli.target import Attached, ExchangeOption, SecretOption, run_name
 from director.door import Problem, Refused
 from director.durations import seconds_of
 
@@ -145,7 +145,7 @@ def _new(
         "structure": structure.name,
         "fixed": dict(_fixed(text) for text in fix),
         "language": language,
-        "run": "" if run is None else _run_name(run),
+        "run": "" if run is None else run_name(run),
         "prefix": "" if run is None else f"a{own}-",
         **limits,
     }
@@ -156,11 +156,6 @@ def _new(
     tool_of(spec)
     place.create(spec, content)
     return spec, key
-
-
-def _run_name(run: str) -> str:
-    """A run as it can be named from anywhere: a folder by its whole path."""
-    return str(Path(run).resolve()) if Path(run).is_dir() else run
 
 
 def _access(config: dict[str, Any]) -> tuple[Any, Key | None]:
@@ -207,7 +202,7 @@ def _launch(
 
     def launch() -> Any:
         if run is not None:
-            return _Attached(run, remote[3], remote[4])
+            return Attached(run, remote[3], remote[4])
         if RunFolder(folder).record_file.is_file():
             return Fleet.resume(folder, **times, idle=True)
         given = {**times, **_of_file(where)}
@@ -216,21 +211,6 @@ def _launch(
         return Fleet.launch(run_dir=folder, **given)
 
     return launch
-
-
-class _Attached:
-    """Directors that others have launched. They go on when this is left."""
-
-    def __init__(self, run: str, exchange: str | None, secret: Path | None) -> None:
-        self._where = (run, exchange, secret)
-        self._fleet: Any = None
-
-    async def __aenter__(self) -> Any:
-        self._fleet = await find_target(*self._where).fleet()
-        return self._fleet
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._fleet.close()
 
 
 def _through(what: Analysis, again: str, as_json: bool) -> int:

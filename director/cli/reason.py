@@ -13,15 +13,21 @@ import typer
 
 from director.cli.console import INTERRUPTED, OK, RUN_FAILED, SOME_NOT_OK, emit, endings, err_console
 from director.cli.running import say
+from director.cli.target import Attached, ExchangeOption, SecretOption, run_name
 from director.door import Problem, Refused
 from director.durations import seconds_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
     from campaigns.llm import Key
     from campaigns.reasoner.state import ReasonerState
-    from director.launching import Launching
+    from director.fleet import Fleet
     from director.reasoning.running import Reasoned
     from director.reasoning.spec import ReasoningSpec
+
+    Launch = Callable[[], AbstractAsyncContextManager[Fleet]]
 
 
 def reason(
@@ -61,6 +67,12 @@ def reason(
     ] = "auto",
     workers_per_node: Annotated[int | None, typer.Option(min=1, help="Worker processes on each node.")] = None,
     walltime: Annotated[str | None, typer.Option(help="End within this time: 180s, 3m, 2h or HH:MM:SS.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Use the Directors of this open run, which go on: a run folder, or a name."),
+    ] = None,
+    exchange: ExchangeOption = None,
+    exchange_secret: SecretOption = None,
     run_dir: Annotated[Path | None, typer.Option(help="Folder for the run. Default: runs/reason-TIME.")] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with the reasoners of this run folder.")
@@ -81,8 +93,8 @@ def reason(
 
         terms = {"walltime_s": seconds_of(walltime, "--walltime") if walltime else None}
         if resume is not None:
-            if seed_molecule or run_dir is not None or reasoners or molecules or model:
-                message = "goes with no --run-dir and no --seed-molecule, --reasoners, --molecules or --model"
+            if seed_molecule or run_dir is not None or run or reasoners or molecules or model:
+                message = "goes with no --run-dir, --run, --seed-molecule, --reasoners, --molecules or --model"
                 raise Refused([Problem("--resume", message, "Leave them out: the run says what its reasoners do")])
             spec = read_spec(folder)
             spec, key = _again(spec)
@@ -102,14 +114,13 @@ def reason(
                 "max_output_tokens": max_output_tokens,
                 "timeout_s": seconds_of(llm_timeout, "--llm-timeout"),
             }
-            spec, key = _new(seed_molecule or [], reasoners, limits, {"better": better, "agents": agents}, asked)
+            words = {"better": better, "agents": agents, "run": "" if run is None else run_name(run)}
+            spec, key = _new(seed_molecule or [], reasoners, limits, words, asked)
             _check(folder, spec)
             write_spec(folder, spec)
-        done = asyncio.run(
-            _run(
-                folder, spec, key, terms, directors=directors, nodes=nodes, allocation=allocation, per=workers_per_node
-            )
-        )
+        sizes = {"nodes": nodes, "allocation": allocation}
+        launch = _launch(folder, spec, terms, directors, workers_per_node, sizes, (exchange, exchange_secret))
+        done = asyncio.run(_run(folder, spec, key, launch))
         _show(done, as_json)
     raise typer.Exit(_code(done))
 
@@ -169,24 +180,27 @@ def _check(folder: Path, spec: ReasoningSpec) -> None:
     prepared(folder, spec)
 
 
-async def _run(
+def _launch(
     folder: Path,
     spec: ReasoningSpec,
-    key: Key | None,
     terms: dict[str, Any],
-    *,
     directors: int,
-    nodes: int | None,
-    allocation: str,
     per: int | None,
-) -> Reasoned:
+    sizes: dict[str, Any],
+    exchange: tuple[str | None, Path | None],
+) -> Launch:
+    """What gives the Directors: those of another run, of this one as it goes on, or new ones."""
     from director.fleet import Fleet
-    from director.reasoning.running import reason as reason_through
 
-    def launch() -> Launching:
-        if (folder / "run.json").exists():
-            return Fleet.resume(folder, allocation=allocation, nodes=nodes, idle=True, **terms)
-        return Fleet.launch(directors, nodes, run_dir=folder, allocation=allocation, workers_per_node=per, **terms)
+    if spec.run:
+        return lambda: Attached(spec.run, *exchange)
+    if (folder / "run.json").exists():
+        return lambda: Fleet.resume(folder, idle=True, **sizes, **terms)
+    return lambda: Fleet.launch(directors, run_dir=folder, workers_per_node=per, **sizes, **terms)
+
+
+async def _run(folder: Path, spec: ReasoningSpec, key: Key | None, launch: Launch) -> Reasoned:
+    from director.reasoning.running import reason as reason_through
 
     return await reason_through(folder, spec, key, launch, say=say, told=_told)
 

@@ -151,3 +151,24 @@ def _chosen(
     kept = Path(remembered.secret_file) if remembered.secret_file else None
     choice = choose_remote(address, secret_file or (kept if url is None else None), environment)
     return replace(choice, url=choice.url if url else remembered.url)
+
+
+def run_name(run: str) -> str:
+    """A run as it can be named from anywhere: a folder by its whole path."""
+    return str(Path(run).resolve()) if Path(run).is_dir() else run
+
+
+class Attached:
+    """Directors that others have launched. They go on when this is left."""
+
+    def __init__(self, run: str, exchange: str | None, secret: Path | None) -> None:
+        self._where = (run, exchange, secret)
+        self._fleet: Fleet | None = None
+
+    async def __aenter__(self) -> Fleet:
+        self._fleet = await find_target(*self._where).fleet()
+        return self._fleet
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._fleet is not None:
+            await self._fleet.close()

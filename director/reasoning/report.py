@@ -1,10 +1,11 @@
 """The report of reasoners, in Markdown, HTML and JSON.
 
-Values are read from the Directors' ledgers, by the Outcomes' ids.
+Values are read from the Directors' ledgers, or from what was kept of them, by the Outcomes' ids.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from campaigns.reasoner.crew import Ended
 from campaigns.reasoner.subject import ToolSubject
 from campaigns.reasoner.summary import best_rows, markdown, summary
 from director.left import entries_after
+from director.reasoning.elsewhere import kept_outcomes
 from director.reasoning.spec import write_private
 from simulations.records import Outcome
 
@@ -45,14 +47,12 @@ def write_report(folder: Path, ended: Sequence[Ended], subject: ToolSubject) -> 
 
 
 def results_of(folder: Path) -> Mapping[str, Mapping[str, Any]]:
-    """The results that the ledgers of a run hold, by the ids of their Outcomes."""
-    found = {}
-    for ledger in sorted(folder.glob("director-*/ledger.sqlite")):
-        for entry in entries_after(ledger, 0):
-            outcome = Outcome.model_validate_json(entry.body)
-            if outcome.result is not None:
-                found[outcome.id] = outcome.result
-    return found
+    """The results that the ledgers of a run hold, by the ids of their Outcomes; or what was kept of another run's."""
+    bodies = (
+        entry.body for ledger in sorted(folder.glob("director-*/ledger.sqlite")) for entry in entries_after(ledger, 0)
+    )
+    outcomes = itertools.chain(map(Outcome.model_validate_json, bodies), kept_outcomes(folder))
+    return {outcome.id: outcome.result for outcome in outcomes if outcome.result is not None}
 
 
 def page(document: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from director.call import DirectorLost
 from director.campaigning.fleet_evaluate import FleetEvaluate
 from director.door import Problem, Refused
 from director.reasoning.agent_spec import AGENTS_FOLDER
+from director.reasoning.elsewhere import Keeping
 from director.reasoning.report import write_report
 from director.reasoning.spec import SPEC_FILE, STEPS_FILE, ReasoningSpec
 from director.winding import WindingDown
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import signal
 
     from director.fleet import Fleet
-    from director.launching import Launching
 
 LOCK_FILE = "reasoning.lock"
 Seeds = Mapping[str, Mapping[str, Any]]
@@ -68,7 +68,7 @@ async def reason(
     folder: Path,
     spec: ReasoningSpec,
     key: Key | None,
-    launch: Callable[[], Launching],
+    launch: Callable[[], AbstractAsyncContextManager[Fleet]],
     *,
     reserve_s: float | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -80,7 +80,8 @@ async def reason(
         folder: The run folder, which holds their spec.
         spec: What they do.
         key: Key of their model's endpoint.
-        launch: Launches the run's Directors, or those of a run that goes on.
+        launch: Launches the run's Directors, or those of a run that goes on; or, if the spec names another run,
+            connects to that one's, which then go on.
         reserve_s: What is kept in reserve to save what runs, in s; None: what is usual.
         say: Told what happens.
         told: Told of each step of each reasoner.
@@ -134,7 +135,7 @@ async def _on_directors(
     folder: Path,
     spec: ReasoningSpec,
     key: Key | None,
-    launch: Callable[[], Launching],
+    launch: Callable[[], AbstractAsyncContextManager[Fleet]],
     steps: Steps[Any],
     seeds: Seeds,
     *,
@@ -147,7 +148,8 @@ async def _on_directors(
     with WindingDown(reserve_s, say) as winding:
         try:
             async with launch() as fleet:
-                winding.of(fleet)
+                if not spec.run:
+                    winding.of(fleet)
                 working = asyncio.create_task(_crew(fleet, folder, spec, key, steps, seeds, told), name="reasoners")
                 while not working.done() and (there := [one.lost for one in fleet.links if not one.lost.done()]):
                     ends: set[asyncio.Future[Any]] = {working, *there}
@@ -187,10 +189,11 @@ async def _crew(
     def model_of(name: str) -> OpenAIModel:
         return OpenAIModel(spec.language, key, agent=name, meter=meter, cancelled=cancelled)
 
-    evaluate = FleetEvaluate(fleet, folder)
+    directors = FleetEvaluate(fleet, folder)
+    evaluate = Keeping(directors, folder) if spec.run else directors
     try:
-        if fleet.left is not None:
-            await evaluate.learn()
+        if fleet.left is not None or spec.run:
+            await directors.learn()
         return await run_crew(steps, seeds, model_of, evaluate, folder / STEPS_FILE, told=told)
     finally:
         cancelled.set()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from campaigns.llm.settings import LanguageSettings
 from campaigns.reasoner.limits import Limits
@@ -66,8 +66,19 @@ class ReasoningSpec(BaseModel):
         description="Where they are: here, all in the client's process; or each an Academy agent in a process of its "
         "own, launched by the client or by the Directors.",
     )
+    run: str = Field(
+        default="",
+        max_length=4096,
+        description="The open run whose Directors are used, and go on: its folder or name; empty: they have their own.",
+    )
     limits: LimitsSpec = Field(default=LimitsSpec(), description="How much they may spend.")
     language: LanguageSettings = Field(description="Their model.")
+
+    @model_validator(mode="after")
+    def _agents_of_their_own_run(self) -> ReasoningSpec:
+        if self.run and self.agents != "here":
+            raise ValueError(f"agents {self.agents!r} belong to a run of their own; with run, agents are 'here'")
+        return self
 
     def subject(self, tools: Mapping[str, AnyTool]) -> ToolSubject:
         """What they look for.
