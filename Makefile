@@ -29,7 +29,7 @@ test-docs: $(READY)  ## Type what the documentation says, and run the examples
 	$(BIN)/python -m pytest -n 4 --dist loadfile tests/docs tests/examples
 
 test-campaigns: $(READY)  ## Run campaigns, reasoners and teams on Directors, and kill them
-	$(BIN)/python -m pytest -n 3 --dist loadfile tests/campaign_runs tests/agent_runs
+	$(BIN)/python -m pytest -n 5 --dist loadfile tests/campaign_runs tests/agent_runs
 
 test-physics: $(READY)  ## Compare the Tools with references: plain OpenMM, ASE, xtb, and what theory says
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/physics

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import cached_property
 from typing import Any
 
 from campaigns.crystals.candidate import Crystal
 from campaigns.crystals.extras import needed
+from campaigns.crystals.supercells import may_be_supercell
 
 MOST_KEPT = 4096
 """Reduced structures that are kept, the least recently used are forgotten first: about 5 kB each."""
+
+TOLERANCE_ANGSTROM = 0.25
+"""By how much, along each cell vector, atoms may be away from where a translation puts them: pymatgen's default."""
+
+TRANSLATION_ANGSTROM = 3 * TOLERANCE_ANGSTROM + 1e-6
+"""That, along three vectors in whatever directions, is less than this."""
 
 
 class Matcher:
@@ -39,7 +47,7 @@ class Matcher:
         self._matcher = module.StructureMatcher(
             ltol=ltol, stol=stol, angle_tol=angle_tol, primitive_cell=primitive_cell, scale=True
         )
-        self._reduced: OrderedDict[str, Any] = OrderedDict()
+        self._kept: OrderedDict[str, _Reduced] = OrderedDict()
 
     def same(self, one: Crystal, other: Crystal) -> bool:
         """Whether they are the same structure."""
@@ -47,24 +55,46 @@ class Matcher:
             return False
         if one.key == other.key:
             return True
-        first, second = self._reduce(one), self._reduce(other)
-        if len(first) != len(second):
+        first, second = self._reduced_of(one), self._reduced_of(other)
+        if first.size != second.size:
             return False
-        return bool(self._matcher.fit(first, second, skip_structure_reduction=True))
+        return bool(self._matcher.fit(first.structure, second.structure, skip_structure_reduction=True))
 
     def rms(self, one: Crystal, other: Crystal) -> float | None:
         """Root mean square of the sites' displacements, as a fraction as `stol` is; None: they are not the same."""
         found = self._matcher.get_rms_dist(one.to_pymatgen(), other.to_pymatgen())
         return None if found is None else float(found[0])
 
-    def _reduce(self, crystal: Crystal) -> Any:
-        if crystal.key in self._reduced:
-            self._reduced.move_to_end(crystal.key)
-            return self._reduced[crystal.key]
-        reduced = crystal.to_pymatgen().get_reduced_structure(reduction_algo="niggli")
-        if self._primitive_cell:
-            reduced = reduced.get_primitive_structure()
-        self._reduced[crystal.key] = reduced
-        if len(self._reduced) > MOST_KEPT:
-            self._reduced.popitem(last=False)
+    def _reduced_of(self, crystal: Crystal) -> _Reduced:
+        if crystal.key in self._kept:
+            self._kept.move_to_end(crystal.key)
+            return self._kept[crystal.key]
+        reduced = _Reduced(crystal, self._primitive_cell)
+        self._kept[crystal.key] = reduced
+        if len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
         return reduced
+
+
+class _Reduced:
+    """A crystal, and its reduced cell as soon as it is asked for: often its size alone tells two crystals apart.
+
+    Args:
+        crystal: The crystal.
+        primitive_cell: Whether the reduced cell is the primitive one.
+    """
+
+    def __init__(self, crystal: Crystal, primitive_cell: bool) -> None:
+        self._crystal = crystal
+        self._smaller = primitive_cell and may_be_supercell(crystal, TRANSLATION_ANGSTROM)
+
+    @property
+    def size(self) -> int:
+        """How many atoms the reduced cell has."""
+        return len(self.structure) if self._smaller else len(self._crystal)
+
+    @cached_property
+    def structure(self) -> Any:
+        """The reduced cell, pymatgen's Structure."""
+        reduced = self._crystal.to_pymatgen().get_reduced_structure(reduction_algo="niggli")
+        return reduced.get_primitive_structure(TOLERANCE_ANGSTROM) if self._smaller else reduced

@@ -120,18 +120,20 @@ class RandomGenerator:
         lengths = np.linalg.norm(shifts, axis=1)
         if lengths[lengths > 0].min(initial=np.inf) < 2 * self._closest * float(radii.max()):
             return None
-        placed = np.empty((0, 3))
+        placed = np.empty((len(radii), 3))
         for number, radius in enumerate(radii):
-            place = self._place(placed, self._closest * (radius + radii[:number]), cell, shifts)
+            place = self._place(placed[:number], self._closest * (radius + radii[:number]), cell, shifts)
             if place is None:
                 return None
-            placed = np.vstack([placed, place])
+            placed[number] = place
         return placed
 
     def _place(self, placed: Array, least_angstrom: Array, cell: Array, shifts: Array) -> Array | None:
         """A fractional position that is far enough from those placed; None if none was found in a number of draws."""
         for _ in range(PLACES_DRAWS):
             trial = self._random.random((PLACES_AT_ONCE, 3))
+            if not len(placed):
+                return np.asarray(trial[0])
             apart = trial[:, None, :] - placed[None, :, :]
             apart -= np.round(apart)
             vectors = (apart @ cell)[:, :, None, :] + shifts

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from campaigns.components import Exhausted
+from campaigns.crystals.apart import Apart, same_ones
 from campaigns.crystals.distances import DistanceMetric, check_metric, distances
 from campaigns.crystals.statistics import Statistics
 from campaigns.errors import nearest
@@ -164,16 +165,11 @@ class DiversityStrategy(Stateless):
         self._attempt = attempt_weight_factor
         self._failure = failure_weight_factor
         self._mask = mask_same_reduced_formula
+        self._apart = Apart(distance_metric, mask_same_reduced_formula)
 
     def select(self, known: Statistics, num_compositions: int, random: np.random.Generator) -> list[int]:
         """See `SelectionStrategy`."""
-        tried = np.flatnonzero(known.attempts > 0)
-        others = np.vstack([known.fractions[tried], known.references])
-        apart = distances(known.fractions, others, self._metric)
-        apart[:, : len(tried)][self._same(known, tried)] = np.inf
-        if self._mask:
-            apart[:, len(tried) :][known.fractions @ known.references.T == 1.0] = np.inf  # elements, and themselves
-        nearest_one = apart.min(axis=1)
+        nearest_one = self._apart.from_tried(known)
         # Nothing to compare with, as where there is one element only: then weights alone decide.
         nearest_one = np.where(np.isinf(nearest_one), 1.0, nearest_one)
         weights = self._weights(known)
@@ -183,17 +179,11 @@ class DiversityStrategy(Stateless):
             best = best_of(np.where(left, nearest_one * weights, -np.inf), 1, random)[0]
             chosen.append(best)
             place = np.array([best])
-            same = self._same(known, place)[:, 0]
+            same = same_ones(known, place, self._mask)[:, 0]
             left &= ~same if self._mask else np.arange(len(known)) != best
             near = distances(known.fractions, known.fractions[place], self._metric)[:, 0]
             nearest_one = np.minimum(nearest_one, np.where(same, np.inf, near))
         return chosen
-
-    def _same(self, known: Statistics, places: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which compositions are not compared with those at some places, shape (compositions, places)."""
-        if self._mask:
-            return np.asarray(known.reduced[:, None] == known.reduced[places][None, :])
-        return np.asarray(np.arange(len(known))[:, None] == places[None, :])
 
     def _weights(self, known: Statistics) -> Array:
         again = self._attempt / (known.attempts + 1) + self._failure * (1.0 - known.success_rate)

@@ -33,11 +33,18 @@ class Tanimoto(Kernel):  # type: ignore[misc]  # scikit-learn is not typed
     def __init__(self) -> None:
         # scikit-learn reads a kernel's parameters from the signature of a constructor of its own.
         super().__init__()
+        self._latest: tuple[Array, Array] | None = None
 
     def __call__(self, X: Array, Y: Array | None = None, eval_gradient: bool = False) -> Any:  # noqa: N803
         """The matrix of similarities, and its gradient with respect to no hyperparameters if that is asked for."""
-        matrix = tanimoto(X, X if Y is None else Y)
+        matrix = self._own(X).copy() if Y is None else tanimoto(X, Y)
         return (matrix, np.empty((*matrix.shape, 0))) if eval_gradient else matrix
+
+    def _own(self, features: Array) -> Array:
+        """The matrix of vectors with themselves: a fit asks for it again and again, with other hyperparameters."""
+        if self._latest is None or self._latest[0] is not features:
+            self._latest = features, tanimoto(features, features)
+        return self._latest[1]
 
     def diag(self, X: Array) -> Array:  # noqa: N803
         """Similarity of each vector to itself: 1."""

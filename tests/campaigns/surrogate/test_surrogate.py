@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from campaigns.surrogate import acquire, make_model
-from campaigns.surrogate.tanimoto import tanimoto
+from campaigns.surrogate.tanimoto import Tanimoto, tanimoto
 
 COUNTS = arrays.arrays(np.float64, st.tuples(st.integers(1, 6), st.just(5)), elements=st.integers(0, 4).map(float))
 
@@ -22,6 +22,18 @@ def test_tanimoto_is_a_similarity_that_a_gaussian_process_can_have(vectors):
     assert np.allclose(matrix, matrix.T)
     assert np.diag(matrix) == pytest.approx(1)
     assert np.linalg.eigvalsh(matrix).min() > -1e-9
+
+
+def test_a_kernel_that_is_asked_again_says_the_same_whatever_became_of_its_answer():
+    kernel = Tanimoto()
+    for vectors in np.random.default_rng(0).random((3, 5, 4)):
+        expected = tanimoto(vectors, vectors)
+        for _ in range(2):
+            found = kernel(vectors)
+            assert found.tobytes() == expected.tobytes()
+            found += 1.0  # as a Gaussian process adds noise
+        assert kernel(vectors, vectors[:2]).shape == (5, 2)
+        assert kernel(vectors, eval_gradient=True)[1].shape == (5, 5, 0)
 
 
 def test_tanimoto_of_bits_is_the_share_of_bits_in_common():
