@@ -23,7 +23,7 @@ demo: $(READY)  ## Run examples/minimal.py: 2 Directors, 4 logical nodes, 16 rea
 
 # Most tests wait for processes that start, so several at once suit two cores.
 test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest -n 6 --dist loadfile
+	$(BIN)/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder
 
 test-docs: $(READY)  ## Type what the documentation says, and run the examples
 	$(BIN)/python -m pytest -n 4 --dist loadfile tests/docs tests/examples

@@ -14,6 +14,8 @@ HERE = Path(__file__).resolve().parent
 SUITES = ("agent_runs", "campaign_runs", "cluster", "docs", "examples", "faults", "globus", "physics")
 LONGER = [HERE / name for name in SUITES]
 """Suites with a make target of their own."""
+WAITING = ("test_resume", "test_lifetimes", "test_services", "test_fleet", "test_remote", "test_parsl_pool", "test_cli")
+"""Files that take minutes, nearly all of it waiting for processes."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -22,3 +24,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     start = config.invocation_params.dir
     named = [(start / argument.partition("::")[0]).resolve() for argument in config.args]
     return True if suite is not None and not any(path.is_relative_to(suite) for path in named) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has files that take minutes begin first: at the end, one of them would run alone."""
+    items.sort(key=lambda item: item.path.stem not in WAITING)
