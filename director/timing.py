@@ -24,6 +24,8 @@ SAMPLES = 32
 MAX_KINDS = 512
 SECONDS_PER_DAY = 86_400.0
 LEAST_WORK_S = 1e-6
+LONGEST_S = 1e10
+"""Three centuries: what would take longer is never begun either way, and times of the calendar end somewhere."""
 
 
 @dataclass(frozen=True)
@@ -143,14 +145,14 @@ class Timing:
             from_amount: What its checkpoint holds, in the Tool's unit of work.
 
         Returns:
-            Seconds, or None if nothing is known.
+            Seconds, at most `LONGEST_S` where it is computed from a rate, or None if nothing is known.
         """
         known = list(self._like(tool, inputs))
         amount = self._amount(tool, inputs) if known else None
         slowest = min((min(item.rates) for item in known if item.rates), default=None)
         if amount is not None and slowest is not None:
             startup_s = max((max(item.startups_s) for item in known if item.startups_s), default=0.0)
-            return startup_s + max(0.0, amount - from_amount) / slowest
+            return min(startup_s + max(0.0, amount - from_amount) / slowest, LONGEST_S)
         return max((max(item.whole_s) for item in known), default=None)
 
     def rates(self) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -150,6 +150,7 @@ class TestEstimates:
         }
         assert (plain["tool"], plain["size"], plain["amount_per_day"], plain["startup_s"]) == ("plain", "", None, None)
 
+    @example([(25335.0, None, 1.4e-307, None)], 1, 0.0)  # hardly anything was done in hours
     @given(st.lists(SAMPLE, max_size=40), st.integers(0, 10**9), st.floats(0, 1e9))
     def test_are_finite_and_never_negative(self, samples: list[Any], steps: int, begin: float) -> None:
         timing = taught(samples)
