@@ -41,7 +41,7 @@ test-globus: $(READY)  ## Run the tests of Globus Compute: SDK, broker, endpoint
 	$(BIN)/python -m pytest -n 3 --dist loadfile tests/globus
 
 test-faults: $(READY)  ## Kill, fill up and take away everything, for a quarter of an hour: nothing is lost (Debian, root)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/faults
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/faults
 
 bench: $(READY)  ## Measure speed, memory and recovery, beside bare Parsl, Academy and OpenMM
 	$(BIN)/python -m benchmarks

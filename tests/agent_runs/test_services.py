@@ -188,7 +188,8 @@ STAND_IN = ["-m", "tests.llm.server", "--host", "{host}", "--port", "{port}", "-
 
 
 def test_the_policy_of_a_campaign_asks_the_model_that_its_own_run_serves(tmp_path):
-    arguments = [*STAND_IN, "--model", "small", "--mind", "tests.llm.minds_alloys:planner", "--log", "{folder}/log"]
+    mind = "tests.llm.minds_alloys:metallurgist"
+    arguments = [*STAND_IN, "--model", "small", "--mind", mind, "--log", "{folder}/log"]
     served = service(arguments=arguments, environment={"PYTHONPATH": str(ROOT)}, api_key_variable=None)
     write(tmp_path, **CAMPAIGN, run={"directors": 1, "services": [served]}).rename(tmp_path / "what.yaml")
     director("campaign", "run", "what.yaml", "--run-dir", "done", cwd=tmp_path)

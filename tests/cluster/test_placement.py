@@ -51,7 +51,7 @@ def test_pbs_and_whatever_mpiexec_it_has(cluster, tmp_path, mpiexec, kind):
     """The launcher is found out; and PBS names each host twice, once for each rank."""
     folder = tmp_path / "r"
     folder.mkdir()
-    (folder / "batch.json").write_text(json.dumps(batch(sleeps(24, 0.2))))
+    (folder / "batch.json").write_text(json.dumps(batch(sleeps(24, 1.0))))
     script = (
         f"cd {folder}; {DIRECTOR} partitions batch.json --json > carve.json; "
         f"{DIRECTOR} run batch.json --run-dir run --json --no-report > out.jsonl; echo $? > rc"
