@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from director.ledger import read_ledger
+from director.ledger.errors import NotLedgerError
 from director.runfolder import RunFolder
 from simulations.workspace import PROGRESS_FILE, read_course
 from tests.faults.soak import Glimpse, Injected, Planned
@@ -234,8 +235,11 @@ class Round(ABC):
     def _look_at_ledgers(self) -> None:
         for index in range(2):
             ledger = RunFolder(self.run_folder).ledger(index)
-            bodies = read_ledger(ledger).outcomes if ledger.exists() else []
             before = self._bodies.get(index, [])
+            try:
+                bodies = read_ledger(ledger).outcomes if ledger.exists() else []
+            except NotLedgerError:  # its first Director has just begun to make it
+                bodies = []
             if bodies[: len(before)] != before:
                 self.violations.append(f"an Outcome in {ledger} has changed")
             self._bodies[index] = bodies

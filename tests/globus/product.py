@@ -115,7 +115,7 @@ class Product:
         done = self.director("watch", run, "--json", *options, **more)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def until(self, run: str, count: int, timeout_s: float = 60) -> None:
+    def until(self, run: str, count: int, timeout_s: float = 150) -> None:
         """Waits until a run has so many Outcomes."""
         wait_until(lambda: len(self._so_far(run)) >= count, timeout_s, f"{count} Outcomes of {run}")
 

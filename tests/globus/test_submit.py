@@ -84,7 +84,7 @@ def test_the_laptop_is_killed_after_submit_and_another_one_attaches(product: Pro
         new = [path for path in runs.iterdir() if path not in before and (path / "run.json").exists()]
         return bool(new) and bool(json.loads((new[0] / "run.json").read_text())["launchings"])
 
-    wait_until(sent, 60, "the submission")
+    wait_until(sent, 150, "the submission")
     submitting.kill()  # SIGKILL
     submitting.wait(10)
     (run_id,) = (path.name for path in set(runs.iterdir()) - before)
@@ -94,7 +94,9 @@ def test_the_laptop_is_killed_after_submit_and_another_one_attaches(product: Pro
     secret.write_bytes(product.secret.read_bytes())
     secret.chmod(0o600)
     shutil.chown(secret, product.stack.laptop.uid)
-    wait_until(lambda: product.director("status", run_id, home=other, check=False).returncode == 0, 60, "the Directors")
+    wait_until(
+        lambda: product.director("status", run_id, home=other, check=False).returncode == 0, 150, "the Directors"
+    )
     found = product.outcomes(run_id, home=other, environment={"DIRECTOR_EXCHANGE_SECRET_FILE": str(secret)})
     assert Counter(outcome["id"] for outcome in found).most_common(1)[0][1] == 1
     assert len(found) == 20
