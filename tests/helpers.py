@@ -22,6 +22,8 @@ from simulations.workspace import Resources, Stop, Workspace
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
+PF_EXITING = 0x4
+
 
 def partition(nodes: int = 2) -> Partition:
     """A Partition of logical nodes."""
@@ -136,9 +138,14 @@ def processes_naming(text: str) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
+    """Whether a process runs; one that is being taken down, or has ended and was not waited for, does not.
+
+    The kernel takes milliseconds to give back the memory of a large one. It has no command line then, and its state is
+    still "R", but it runs nothing any more: PF_EXITING (include/linux/sched.h), in the flags of proc_pid_stat(5).
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0] not in "ZX" and not int(fields[6]) & PF_EXITING
     except (OSError, IndexError):
         return False
 
