@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from campaigns.stateful import Stateful
 from simulations.records import Outcome, Request
@@ -35,6 +35,41 @@ class Observation(Generic[C]):
     success: bool
     result: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        candidate: C,
+        outcome: Outcome,
+        score: float | None,
+        *,
+        success: bool = False,
+        details: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """What an Outcome says of a candidate, with what the environment makes of it. Pure."""
+        status, result = outcome.status.value, outcome.result or {}
+        return cls(candidate, outcome.id, status, score, success, result, details or {})
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A number of which the most, or the least, is looked for.
+
+    Attributes:
+        least: Whether the least is looked for.
+        wanted: A success has at least this much, or at most; None: there are no successes, only a best.
+    """
+
+    least: bool
+    wanted: float | None = None
+
+    def score(self, amount: float) -> float:
+        """The number as a score, of which more is better; in the same unit. Pure."""
+        return -amount if self.least else amount
+
+    def met(self, score: float | None) -> bool:
+        """Whether a score, None for none, is a success. Pure."""
+        return score is not None and self.wanted is not None and score >= self.score(self.wanted)
 
 
 class Environment(Stateful, Protocol[C]):

@@ -214,14 +214,8 @@ class EpisodeRun:
                 )
             self._heard(observation)
         else:
-            observation = Observation(
-                candidate=pending.candidate,
-                outcome_id=outcome.id,
-                status=outcome.status.value,
-                score=line["score"],
-                success=line["success"],
-                result=outcome.result or {},
-                details=line["details"],
+            observation = Observation.of(
+                pending.candidate, outcome, line["score"], success=line["success"], details=line["details"]
             )
         self._observations.append(observation)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from campaigns.campaign_file import CampaignFile, differences
 from campaigns.errors import refuse
-from simulations.disk import replace_file
+from simulations.disk import lock_file, replace_file
 
 VERSION = 1
 
@@ -171,12 +170,10 @@ class Held:
     def __enter__(self) -> Self:
         path = self._folder.path / "lock"
         self._folder.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = lock_file(path)
         except BlockingIOError:
-            holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-            os.close(descriptor)
+            holder = path.read_text(encoding="utf-8", errors="replace")[:200].strip() or "another process"
             hint = "Wait for it, or end it; what it has done so far: director campaign show"
             raise refuse(str(self._folder.path), f"is held by {holder}", hint) from None
         os.ftruncate(descriptor, 0)

@@ -18,7 +18,7 @@ from director.door import Problem, Refused
 from director.service_partition.spec import ServiceSpec
 from director.spec import AllocationSpec, ExchangeSpec, PoolSpec, SharesSpec, agent_id_of
 from director.tuning_record import TuningUsed
-from simulations.disk import sync_folder
+from simulations.disk import sync_folder, write_private
 from simulations.records import StagedFile
 from simulations.shell.definition import ToolDefinition
 
@@ -312,16 +312,6 @@ class RunFolder:
         staged = StagedFile(name=source.name, sha256=digest.hexdigest(), suffix=suffix)
         shutil.move(partial, self.staged(staged))
         return staged
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner may read, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
-    with _private(partial, exclusive=True) as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
 
 
 def _private(path: Path, *, exclusive: bool = False) -> Any:

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from director.door import Problem, Refused
 from director.elsewhere import RunPlan
-from director.runfolder import RunFolder, RunRecord, write_private
+from director.runfolder import RunFolder, RunRecord
+from simulations.disk import write_private
 from simulations.records import Outcome, Request
 
 HOME_VARIABLE = "DIRECTOR_HOME"

@@ -9,11 +9,11 @@ import base64
 import hashlib
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 from director.door import Problem, Refused
 from director.runfolder import RunFolder
+from simulations.disk import write_private
 from simulations.records import StagedFile
 
 PIECE_BYTES = 192 * 1024
@@ -115,13 +115,7 @@ def store(folder: RunFolder, file: StagedFile, content: bytes) -> None:
     """
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise _refused("file", f"what came of {file.name} is not what was sent", "Send it again")
-    target = folder.staged(file)
-    partial = Path(f"{target}.{os.getpid()}.partial")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(target)
+    write_private(folder.staged(file), content)
 
 
 def _refused(where: str, message: str, hint: str) -> Refused:

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from director.batch import Batch
 from director.door import Problem, Refused
-from director.runfolder import write_private
 from director.tuning_record import Machine, System, Tuned, TuningFile, TuningUsed
 from partitions.allocation import Allocation
 from partitions.surroundings import Surroundings
+from simulations.disk import write_private
 from simulations.tool import AnyTool
 
 FILE = "tuning.json"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -38,10 +40,45 @@ def replace_file(path: Path, parts: Iterable[bytes | memoryview], partial: Path)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)
-    except OSError:
+    except BaseException:
         partial.unlink(missing_ok=True)  # on a full disk it would keep what little space there is
         raise
     sync_folder(path.parent)
+
+
+def write_private(path: Path, content: str | bytes) -> None:
+    """Writes a file that only its owner may read, whole or not at all, also after a crash.
+
+    Args:
+        path: The file.
+        content: What it is to hold. Text becomes UTF-8; a lone surrogate, valid in JSON but not in UTF-8, becomes its
+            escape.
+
+    Raises:
+        OSError: If it cannot be written. The old content is still there then.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.partial")
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    replace_file(path, [content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content], partial)
+
+
+def lock_file(path: Path) -> int:
+    """Locks a file, which is made if it is not there, until its descriptor is closed or this process ends.
+
+    Returns:
+        The descriptor.
+
+    Raises:
+        BlockingIOError: If another descriptor, of this process or another one, has locked it.
+        OSError: If it cannot be opened, or its file system has no locks.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def sync_folder(folder: Path) -> None:

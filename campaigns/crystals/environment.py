@@ -145,7 +145,7 @@ class CrystalEnvironment:
         final, why_not = self._final(candidate, outcome.status, result)
         if final is None:
             details = {**known, "converged": False, "reason": why_not}
-            return Observation(candidate, outcome.id, outcome.status.value, None, False, result, details)
+            return Observation.of(candidate, outcome, None, details=details)
         entry = self._entry(outcome.id, final, float(result["energy_ev"]))
         before = self.hull.above(entry.fractions, entry.formation_energy_ev_per_atom)
         same = self._same_as(final)
@@ -165,7 +165,7 @@ class CrystalEnvironment:
         }
         success = above <= self.stability_tolerance and same is None
         score = 0.0 - entry.value(self.score_function, above)
-        return Observation(candidate, outcome.id, outcome.status.value, score, success, result, details)
+        return Observation.of(candidate, outcome, score, success=success, details=details)
 
     def _final(self, candidate: Crystal, status: Status, result: Mapping[str, Any]) -> tuple[Crystal | None, str]:
         """The crystal that the energy belongs to; None, and why, if there is no energy that counts."""

@@ -12,8 +12,9 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from campaigns.dynamics.candidate import Settings, Value, settings_of
-from campaigns.environment import Observation
+from campaigns.environment import Objective, Observation
 from campaigns.errors import Fault, NotAcceptable, refuse
+from simulations.disk import replace_file
 from simulations.md import MdRequest
 from simulations.md.molecule_inputs import SHIPPED
 from simulations.records import Outcome, Request, Status
@@ -53,6 +54,7 @@ class DynamicsEnvironment:
         objective: ``highest`` or ``lowest``.
         success_at: It is a success if that is at least this much (``highest``), or at most (``lowest``), in the unit of
             the observable, squared for a variance; None: there are no successes, only a best.
+        folder: Where a relative path of a structure starts; None: the campaign file's folder.
 
     Raises:
         NotAcceptable: If an argument is none of those, or ``md`` refuses one of the combinations: each is told.
@@ -66,6 +68,7 @@ class DynamicsEnvironment:
         statistic: Statistic = "variance",
         objective: Literal["highest", "lowest"] = "highest",
         success_at: float | None = None,
+        folder: str | None = None,
     ) -> None:
         for name, value, allowed in (
             ("observable", observable, OBSERVABLES),
@@ -75,21 +78,20 @@ class DynamicsEnvironment:
             if value not in allowed:
                 raise refuse(name, f"is {value!r}", f"One of: {', '.join(allowed)}")
         self._inputs = dict(inputs)
-        self._structure = self._own_structure()
+        self._structure = self._own_structure(Path(folder or "."))
         self.grid = {name: tuple(values) for name, values in grid.items()}
         self.candidates = self._combinations()
         self._observable, self._statistic = observable, statistic
-        self._sign = 1 if objective == "highest" else -1
-        self._success_at = success_at
+        self._objective = Objective(objective == "lowest", success_at)
         self._unit = _unit(observable, statistic)
         self.goal = f"{objective} {statistic} of {observable} in {self._unit}, of {len(self.candidates)} settings of md"
 
-    def _own_structure(self) -> Path | None:
+    def _own_structure(self, folder: Path) -> Path | None:
         """The user's file; None if there is none."""
         given = self._inputs.get("structure")
         if given is None or given in SHIPPED:
             return None
-        path = Path(str(given)).resolve()
+        path = (folder / str(given)).resolve()
         if not path.is_file():
             raise refuse("inputs.structure", f"there is no file {given!r}", f"A path, or one of: {', '.join(SHIPPED)}")
         return path
@@ -135,9 +137,7 @@ class DynamicsEnvironment:
             content = self._structure.read_bytes()
             copy = f"{hashlib.sha256(content).hexdigest()[:16]}{self._structure.suffix.lower()}"
             if not (folder / copy).exists():
-                partial = folder / f".{copy}.{name}.partial"
-                partial.write_bytes(content)
-                partial.replace(folder / copy)
+                replace_file(folder / copy, [content], folder / f".{copy}.{name}.partial")
             inputs["structure"] = copy
         return Request(id=name, tool=TOOL, inputs=inputs)
 
@@ -150,20 +150,11 @@ class DynamicsEnvironment:
             amount = _amount(found, self._statistic)
             details = {f"{self._statistic}_{self._unit}": amount, "mean": found["mean"], "std": found["std"]}
             details |= {"n_frames": (outcome.result or {})["n_frames"], "n_effective": found["n_effective"]}
-            score = self._sign * amount
+            score = self._objective.score(amount)
         elif outcome.status is Status.OK:
             missing = (outcome.result or {}).get("missing", {})
             details = {"no_score": missing.get(self._observable, f"the result has no {self._observable}")}
-        wanted = None if self._success_at is None else self._sign * self._success_at
-        return Observation(
-            candidate=candidate,
-            outcome_id=outcome.id,
-            status=outcome.status.value,
-            score=score,
-            success=score is not None and wanted is not None and score >= wanted,
-            result=outcome.result or {},
-            details=details,
-        )
+        return Observation.of(candidate, outcome, score, success=self._objective.met(score), details=details)
 
     def to_json(self, candidate: Settings) -> dict[str, Any]:
         """Its values by name."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from campaigns.metrics.numbers import Undefined
 from campaigns.metrics.summary import METRICS, Summary
+from simulations.disk import replace_file
 
 SUMMARY = "summary.json"
 EPISODES = "episodes.csv"
@@ -37,9 +38,7 @@ def write_summary(folder: Path, summary: Summary, about: Mapping[str, Any]) -> l
         CURVES: curves_csv(summary),
     }
     for name, text in contents.items():
-        partial = folder / f".{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / name)
+        replace_file(folder / name, [text.encode()], folder / f".{name}.partial")
     return [folder / name for name in contents]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from campaigns.environment import Observation
+from campaigns.environment import Objective, Observation
 from campaigns.errors import refuse
 from campaigns.molecules.candidate import Molecule, molecule_of
 from campaigns.molecules.smiles_list import Duplicates, read_list
@@ -54,8 +54,7 @@ class MoleculeEnvironment:
         self._inputs = dict(inputs or {})
         self._check_inputs()
         self.candidates = read_list(smiles, duplicates, None if folder is None else Path(folder))
-        self._sign = 1 if objective == "highest" else -1
-        self._success_ev = success_ev
+        self._objective = Objective(objective == "lowest", success_ev)
         self.goal = f"{objective} vertical ionization energy in eV (raw GFN2-xTB) of {len(self.candidates)} molecules"
 
     def _check_inputs(self) -> None:
@@ -75,17 +74,11 @@ class MoleculeEnvironment:
     def observe(self, candidate: Molecule, outcome: Outcome) -> Observation[Molecule]:
         """The ionization energy as a score."""
         energy_ev = outcome.result.get(RESULT) if outcome.status is Status.OK and outcome.result else None
-        score = None if energy_ev is None else self._sign * float(energy_ev)
-        wanted = None if self._success_ev is None else self._sign * self._success_ev
-        return Observation(
-            candidate=candidate,
-            outcome_id=outcome.id,
-            status=outcome.status.value,
-            score=score,
-            success=score is not None and wanted is not None and score >= wanted,
-            result=outcome.result or {},
-            details={} if energy_ev is None else {RESULT: float(energy_ev)},
-        )
+        if energy_ev is None:
+            return Observation.of(candidate, outcome, None)
+        score = self._objective.score(float(energy_ev))
+        details = {RESULT: float(energy_ev)}
+        return Observation.of(candidate, outcome, score, success=self._objective.met(score), details=details)
 
     def to_json(self, candidate: Molecule) -> dict[str, Any]:
         """Its SMILES."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeGuard, TypeVar
 
 from pydantic import ValidationError
 
-from campaigns.environment import Environment, Observation
+from campaigns.environment import Environment, Objective, Observation
 from campaigns.language import ToolFace
 from campaigns.stateful import Stateless
 from simulations.errors import ToolError
@@ -103,8 +103,7 @@ class ToolSubject(Stateless):
         self._fixed = dict(fixed or {})
         self.objective = objective
         self.better = better
-        self._sign = 1.0 if better == "more" else -1.0
-        self._at_least = at_least
+        self._looked_for = Objective(better == "less", at_least)
         self.goal = goal or f"{'the greatest' if better == 'more' else 'the least'} {objective} of the tool {tool.name}"
         known = tool.request.model_fields
         strange = [name for name in (*varied, *self._fixed) if name not in known]
@@ -154,9 +153,8 @@ class ToolSubject(Stateless):
     def observe(self, candidate: Inputs, outcome: Outcome) -> Observation[Inputs]:
         """See `campaigns.environment.Environment`."""
         value = (outcome.result or {}).get(self.objective) if outcome.status is Status.OK else None
-        score = self._sign * float(value) if _is_number(value) else None
-        success = score is not None and self._at_least is not None and score >= self._sign * self._at_least
-        return Observation(candidate, outcome.id, outcome.status.value, score, success, outcome.result or {})
+        score = self._looked_for.score(float(value)) if _is_number(value) else None
+        return Observation.of(candidate, outcome, score, success=self._looked_for.met(score))
 
     def to_json(self, candidate: Inputs) -> dict[str, Any]:
         """See `campaigns.environment.Environment`."""

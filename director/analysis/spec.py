@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from campaigns.llm import LanguageSettings
 from director.door import Problem, Refused, problems_of
-from director.runfolder import write_private
+from simulations.disk import write_private
 
 DEFAULT_QUESTION = (
     "Characterise the structural stability and flexibility of this molecule in solution with short molecular dynamics."

@@ -9,7 +9,7 @@ from typing import Any
 
 from director.analysis.spec import AnalysisFolder, AnalysisSpec
 from director.analysis.state import AnalysisState
-from director.runfolder import write_private
+from simulations.disk import write_private
 
 NO_TEXT = "No text: every one that the model wrote was refused, for the reasons below. The Outcomes follow as they are."
 NO_PROPOSAL = "No simulation: nothing that the model proposed was acceptable, for the reasons below. Nothing was run."

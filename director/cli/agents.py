@@ -252,7 +252,7 @@ def _ready(file: Path | None) -> Any:
 
     async def ready(said: dict[str, Any]) -> None:
         if file is not None:
-            from director.runfolder import write_private
+            from simulations.disk import write_private
 
             await asyncio.to_thread(write_private, file, json.dumps(said))
         lines = [f"serving {said['tools']} tools of run {said['run']}"]

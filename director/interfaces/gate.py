@@ -22,7 +22,7 @@ from director.door import Problem, Refused
 from director.interfaces.confirming import Answer, Questions
 from director.interfaces.mcp_tool import AGENT
 from director.interfaces.policy import AgentName
-from director.runfolder import write_private
+from simulations.disk import write_private
 
 MCP_PATH = "/mcp"
 CONFIRM_PATH = "/confirm"

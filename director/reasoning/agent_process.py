@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -35,6 +34,7 @@ from director.reasoning.agent_spec import AGENTS_FOLDER, AgentSpec
 from director.reasoning.board_agent import FarBoard
 from director.reasoning.running import prepared
 from director.runfolder import RunFolder
+from simulations.disk import lock_file
 
 ALONE_S = 60.0
 ALONE_LOOK_S = 0.2
@@ -145,11 +145,10 @@ async def _alone(file: Path) -> None:
     Raises:
         RuntimeError: If another one has it.
     """
-    descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)  # held until this process ends
     give_up = time.monotonic() + ALONE_S
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(file)  # held until this process ends
             return
         except BlockingIOError:
             if time.monotonic() > give_up:

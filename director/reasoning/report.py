@@ -16,7 +16,7 @@ from campaigns.reasoner.subject import ToolSubject
 from campaigns.reasoner.summary import best_rows, markdown, summary
 from director.left import entries_after
 from director.reasoning.elsewhere import kept_outcomes
-from director.reasoning.spec import write_private
+from simulations.disk import write_private
 from simulations.records import Outcome
 
 REPORTS = ("reasoning-summary.json", "reasoning.md", "reasoning.html")

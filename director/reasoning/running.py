@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from director.reasoning.elsewhere import Keeping
 from director.reasoning.report import write_report
 from director.reasoning.spec import SPEC_FILE, STEPS_FILE, ReasoningSpec
 from director.winding import WindingDown
+from simulations.disk import lock_file
 from simulations.tool import find_tools
 
 if TYPE_CHECKING:
@@ -229,13 +229,12 @@ def _subject(steps: Steps[Any]) -> ToolSubject:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Sees to it that no other process has the same reasoners at work."""
-    descriptor = os.open(folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = f"the reasoners of {folder} are at work in another process"
-            raise Refused([Problem("run-dir", message, "Wait for it, or end it")]) from None
+        descriptor = lock_file(folder / LOCK_FILE)
+    except BlockingIOError:
+        message = f"the reasoners of {folder} are at work in another process"
+        raise Refused([Problem("run-dir", message, "Wait for it, or end it")]) from None
+    try:
         yield
     finally:
         os.close(descriptor)

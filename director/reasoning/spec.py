@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from campaigns.llm.settings import LanguageSettings
 from campaigns.reasoner.limits import Limits
 from campaigns.reasoner.subject import MoleculeSubject, NotACandidateError, ToolSubject
 from director.door import Problem, Refused, problems_of
-from simulations.disk import replace_file
+from simulations.disk import write_private
 from simulations.errors import ToolError
 from simulations.tool import AnyTool
 
@@ -136,17 +135,6 @@ def write_spec(folder: Path, spec: ReasoningSpec) -> None:
     except OSError as error:
         message = f"{folder} cannot be written ({error.strerror})"
         raise Refused([Problem("run-dir", message, "Name a folder that you may write to")]) from None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file that its owner only can read; a reader sees the old one or the new one.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    partial = path.with_name(f"{path.name}.new")
-    os.close(os.open(partial, os.O_CREAT | os.O_WRONLY, 0o600))
-    replace_file(path, [text.encode()], partial)
 
 
 def read_spec(folder: Path) -> ReasoningSpec:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from campaigns.metrics.of_campaign import label_of
 from campaigns.metrics.summary import METRICS, PolicySummary
 from campaigns.metrics.whole import Results, drawn, results_of, write_results
 from director.report import values
+from simulations.disk import write_private
 
 FILENAME = "report.html"
 MOST_BEST = 15
@@ -67,18 +66,7 @@ def report_campaign(folder: str | os.PathLike[str], baseline: str | None = None,
     results = results_of(campaign, baseline, None if known is None else read_known(known))
     write_results(results, place)
     page = build_page(results)
-    handle, name = tempfile.mkstemp(prefix=".report-", suffix=".partial", dir=place)
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(page.encode("utf-8", "backslashreplace"))
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(place / FILENAME)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+    write_private(place / FILENAME, page)
     return place / FILENAME
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from markupsafe import Markup
 from director.report import rows, spans, summary, traces, values
 from director.report.summary import RunSummaryInput
 from director.totals import add_up
+from simulations.disk import write_private
 from simulations.records import Outcome, Status
 
 FILENAME = "report.html"
@@ -59,19 +57,7 @@ def write_report(run_folder: Path, run: RunSummaryInput, outcomes: Sequence[Outc
     """
     page = build_page(run_folder, run, outcomes)
     target = run_folder / FILENAME
-    handle, name = tempfile.mkstemp(prefix=".report-", suffix=".partial", dir=run_folder)
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            # A lone surrogate is valid in JSON but not in UTF-8.
-            stream.write(page.encode("utf-8", "backslashreplace"))
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+    write_private(target, page)
     return target
 
 

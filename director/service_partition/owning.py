@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from director.ending import GOODBYE
-from director.runfolder import write_private
 from director.service_partition.finding import Services, ServiceUnavailable
 from director.service_partition.server import HANG_UP_S
 from director.service_partition.spec import ServiceSpec, forwarded
@@ -25,6 +24,7 @@ from director.service_partition.told import Secrets, Told, ToldNode, ToldService
 from partitions.guard import mark_environment, new_mark
 from partitions.launchers import Launcher
 from partitions.set_aside import ServicePartition
+from simulations.disk import write_private
 
 if TYPE_CHECKING:
     from director.plan import Plan

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from director.runfolder import write_private
 from director.service_partition.deciding import Action, Bounds, Life, Phase, Seen, step
 from director.service_partition.health import NO_SUCH_QUESTION, Answer, ask, models_in, opinion
 from director.service_partition.spec import ServiceSpec
@@ -26,6 +25,7 @@ from partitions.launchers import Launcher
 from partitions.line import Line
 from partitions.listening import Listener
 from partitions.service_keeper import ServiceOrders, service_keeper_command
+from simulations.disk import write_private
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from director.runfolder import write_private
+from simulations.disk import write_private
 
 BEAT_S = 5.0
 SILENT_S = 60.0

@@ -121,6 +121,18 @@ def test_a_structure_of_the_users_travels_with_the_request(tmp_path):
         made(inputs=inputs).load_state(state)
 
 
+def test_a_relative_path_of_a_structure_starts_in_the_folder_that_was_given(tmp_path, monkeypatch):
+    (tmp_path / "campaign").mkdir()
+    (tmp_path / "campaign" / "mine.pdb").write_text("ATOM\n")
+    monkeypatch.chdir(tmp_path)
+    inputs = {name: value for name, value in INPUTS.items() if name != "sequence"} | {"structure": "mine.pdb"}
+    environment = made(inputs=inputs, folder=str(tmp_path / "campaign"))
+    copy = environment.request(environment.candidates[0], "r", tmp_path).inputs["structure"]
+    assert (tmp_path / copy).read_text() == "ATOM\n"
+    with pytest.raises(NotAcceptable, match=r"mine\.pdb"):
+        made(inputs=inputs)
+
+
 def test_settings_become_numbers_from_0_to_1():
     grid = {"temperature_k": [300.0, 350.0, 400.0], "force_field": ["amber14", "amber03"], "minimize": [True, False]}
     found = encode(grid, [{"temperature_k": 350.0, "force_field": "amber03", "minimize": True}])
