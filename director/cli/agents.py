@@ -17,6 +17,7 @@ import typer
 
 from director.cli.confirm import StateOption
 from director.cli.console import endings, err_console
+from director.cli.options import FilesOption
 from director.cli.target import ExchangeOption, SecretOption, Target, find_target
 from director.door import Problem, Refused
 
@@ -86,9 +87,7 @@ def mcp(
     tool: Annotated[
         list[str] | None, typer.Option(help="Serve this Tool or action only. May be repeated. Default: all.")
     ] = None,
-    files: Annotated[
-        Path, typer.Option(help="Folder that files which an agent names must lie in: what it may read of this machine.")
-    ] = Path(),
+    files: FilesOption = Path(),
     wait_s: Annotated[
         float,
         typer.Option(min=0.1, help="How long a call of a Tool waits for its result, in s. What takes longer goes on."),

@@ -15,9 +15,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from director.cli.console import INTERRUPTED, OK, RUN_FAILED, SOME_NOT_OK, emit, endings, err_console
-from director.cli.run import SiteName, _embedded, _of_file
+from director.cli.options import (
+    AllocationOption,
+    DirectorsOption,
+    InstalledOption,
+    LlmTimeoutOption,
+    MaxOutputTokensOption,
+    ModelOption,
+    OpenRunOption,
+    ReserveOption,
+    SetOption,
+    SharedNodesOption,
+    SiteName,
+    SiteOption,
+    TemperatureOption,
+    TemplateOption,
+    WalltimeOption,
+    WorkersOption,
+    terms_of,
+)
+from director.cli.run import embedded, of_file
 from director.cli.running import say
-from director.cli.submit import ReserveOption, SetOption
 from director.cli.target import Attached, ExchangeOption, SecretOption, run_name
 from director.door import Problem, Refused
 from director.durations import seconds_of
@@ -32,11 +50,11 @@ if TYPE_CHECKING:
 def analyze(
     structure: Annotated[Path | None, typer.Option(help="A protein or other molecule, as PDB or mmCIF.")] = None,
     question: Annotated[str | None, typer.Option(help="What you want to know. Default: how stable it is.")] = None,
-    model: Annotated[str | None, typer.Option(help="The language model. Default: DIRECTOR_LLM_MODEL.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Randomness of the model's replies.")] = None,
-    max_output_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of one reply.")] = None,
+    model: ModelOption = None,
+    temperature: TemperatureOption = None,
+    max_output_tokens: MaxOutputTokensOption = None,
     token_budget: Annotated[int | None, typer.Option(min=1, help="Most tokens, sent and received, in all.")] = None,
-    llm_timeout: Annotated[str, typer.Option(help="Longest time for one attempt to get a reply: 90s, 2m.")] = "2m",
+    llm_timeout: LlmTimeoutOption = "2m",
     llm_retries: Annotated[int, typer.Option(min=0, max=100, help="Further attempts where an endpoint fails.")] = 4,
     simulations: Annotated[int, typer.Option(min=1, max=100, help="Most simulations that the model may propose.")] = 2,
     corrections: Annotated[
@@ -47,26 +65,16 @@ def analyze(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="An input of md that it cannot choose: steps=5000. May be repeated."),
     ] = None,
-    site: Annotated[
-        SiteName, typer.Option(help="Where Directors run: local, or embedded, in an endpoint's engine started here.")
-    ] = SiteName.LOCAL,
-    run: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="Use the Directors of this open run, which go on: a run folder, or a name."),
-    ] = None,
-    directors: Annotated[int, typer.Option(min=1, help="How many Directors.")] = 1,
-    nodes: Annotated[int | None, typer.Option(min=1, help="How many nodes they share.")] = None,
-    allocation: Annotated[
-        str, typer.Option(help="auto, local, slurm, pbs, lsf or flux; auto: the batch job that this runs in, if any.")
-    ] = "auto",
-    workers_per_node: Annotated[int | None, typer.Option(min=1, help="Worker processes on each node.")] = None,
-    walltime: Annotated[str | None, typer.Option(help="End within this time: 180s, 3m, 2h or HH:MM:SS.")] = None,
+    site: SiteOption = SiteName.LOCAL,
+    run: OpenRunOption = None,
+    directors: DirectorsOption = 1,
+    nodes: SharedNodesOption = None,
+    allocation: AllocationOption = "auto",
+    workers_per_node: WorkersOption = None,
+    walltime: WalltimeOption = None,
     reserve: ReserveOption = None,
-    template: Annotated[str, typer.Option(help="With --site embedded: the endpoint template.")] = "local",
-    installed: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="With --site embedded: an installer's option of the template: NAME=VALUE."),
-    ] = None,
+    template: TemplateOption = "local",
+    installed: InstalledOption = None,
     settings: SetOption = None,
     exchange: ExchangeOption = None,
     exchange_secret: SecretOption = None,
@@ -107,11 +115,7 @@ def analyze(
         else:
             limits = {"max_simulations": simulations, "max_corrections": corrections, "max_amount": max_ns}
             spec, key = _new(place, structure, question, asked, limits, fix or [], run)
-        times: dict[str, Any] = {
-            "allocation": allocation,
-            "walltime_s": seconds_of(walltime, "--walltime") if walltime else None,
-            "reserve_s": seconds_of(reserve, "--reserve") if reserve else None,
-        }
+        times: dict[str, Any] = terms_of(allocation, walltime, reserve)
         sizes = {"directors": directors, "nodes": nodes, "workers_per_node": workers_per_node}
         remote = (template, installed or [], settings or [], exchange, exchange_secret)
         launch = _launch(folder, site, run or spec.run or None, times, sizes, remote)
@@ -205,9 +209,9 @@ def _launch(
             return Attached(run, remote[3], remote[4])
         if RunFolder(folder).record_file.is_file():
             return Fleet.resume(folder, **times, idle=True)
-        given = {**times, **_of_file(where)}
+        given = {**times, **of_file(where)}
         if site is SiteName.EMBEDDED:
-            given |= _embedded(where, folder, *remote)
+            given |= embedded(where, folder, *remote)
         return Fleet.launch(run_dir=folder, **given)
 
     return launch

@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from director.cli.console import INTERRUPTED, OK, SOME_NOT_OK, JsonOption, emit, endings, err_console
-from director.cli.run import _embedded, _of_file
+from director.cli.options import (
+    AllocationOption,
+    InstalledOption,
+    Remote,
+    ReserveOption,
+    SetOption,
+    TemplateOption,
+    WalltimeOption,
+    terms_of,
+)
+from director.cli.run import embedded, of_file
 from director.cli.running import say
-from director.cli.submit import ReserveOption, SetOption
 from director.cli.target import ExchangeOption, SecretOption, find_target
-from director.durations import seconds_of
 
 if TYPE_CHECKING:
     from campaigns.campaign_file import CampaignFile
@@ -27,9 +35,6 @@ if TYPE_CHECKING:
     from campaigns.llm.access import LanguageAccess
     from director.batch import Batch
     from director.campaigning.running import CampaignEnd, Campaigning
-
-# The endpoint template, an installer's options, the user's settings, the exchange and its secret.
-Remote = tuple[str, list[str], list[str], str | None, Path | None]
 
 app = typer.Typer(no_args_is_help=True, help="Let a policy choose what is simulated next.")
 
@@ -55,17 +60,6 @@ SiteOption = Annotated[
         help="Where simulations run: local, on Directors here; embedded, on Directors in an endpoint's engine started "
         "here; processes, in processes of this machine without Directors."
     ),
-]
-AllocationOption = Annotated[
-    str, typer.Option(help="auto, local, slurm, pbs, lsf or flux; auto: the batch job that this runs in, if any.")
-]
-WalltimeOption = Annotated[
-    str | None, typer.Option(help="End within this time, if the job does not before: 180s, 3m, 2h or HH:MM:SS.")
-]
-TemplateOption = Annotated[str, typer.Option(help="With --site embedded: the endpoint template.")]
-InstalledOption = Annotated[
-    list[str] | None,
-    typer.Option("--option", help="With --site embedded: an installer's option of the template: NAME=VALUE."),
 ]
 CampaignJson = Annotated[bool, typer.Option("--json", help="Print how each episode ended as JSON, at the end.")]
 
@@ -113,7 +107,7 @@ def run(
             with Held(place):
                 place.create(new_record(campaign, str(file.resolve()), tuple(overrides or ())))
                 place.keep_place(site.value, run_)
-                asked = _asked(allocation, walltime, reserve)
+                asked = terms_of(allocation, walltime, reserve)
                 remote: Remote = (template, installed or [], settings or [], exchange, exchange_secret)
                 end = _run(campaign, place, where, site, run_, asked, remote)
         code = _tell(end, folder, as_json)
@@ -157,7 +151,7 @@ def resume(
                 chosen = site or CampaignSite(before.get("site") or CampaignSite.LOCAL)
                 run_ = run_ or (before.get("run") if site is None else None)
                 place.keep_place(chosen.value, run_)
-                asked = _asked(allocation, walltime, reserve)
+                asked = terms_of(allocation, walltime, reserve)
                 remote: Remote = ("local", [], [], exchange, exchange_secret)
                 end = _run(campaign, place, where, chosen, run_, asked, remote)
         code = _tell(end, folder, as_json)
@@ -275,14 +269,6 @@ def _hint(folder: Path) -> str:
     return f"to go on: {shlex.join(['director', 'campaign', 'resume', str(folder)])}"
 
 
-def _asked(allocation: str, walltime: str | None, reserve: str | None) -> dict[str, Any]:
-    return {
-        "allocation": allocation,
-        "walltime_s": seconds_of(walltime, "--walltime") if walltime else None,
-        "reserve_s": seconds_of(reserve, "--reserve") if reserve else None,
-    }
-
-
 def _again(place: CampaignFolder) -> CampaignFile:
     """The campaign of a folder, as its file says now; as it was, if the file is gone.
 
@@ -341,9 +327,9 @@ async def _through(
     if RunFolder(folder).record_file.is_file():
         pool = {**where.file.pool}
         return await what.owning(Fleet.resume(folder, **asked, **stores, pool=pool, idle=True))
-    given = {**asked, **_of_file(where), **stores}
+    given = {**asked, **of_file(where), **stores}
     if site is CampaignSite.EMBEDDED:
-        given |= _embedded(where, folder, *remote)
+        given |= embedded(where, folder, *remote)
     return await what.owning(Fleet.launch(run_dir=folder, **given))
 
 

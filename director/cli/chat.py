@@ -16,6 +16,7 @@ import typer
 
 from director.cli.confirm import StateOption
 from director.cli.console import INTERRUPTED, OK, SOME_NOT_OK, emit, endings, err_console
+from director.cli.options import FilesOption
 from director.cli.target import ExchangeOption, SecretOption, find_target
 from director.door import Problem, Refused
 
@@ -91,9 +92,7 @@ def chat(
     state: StateOption = None,
     exchange: ExchangeOption = None,
     exchange_secret: SecretOption = None,
-    files: Annotated[
-        Path, typer.Option(help="Folder that files which an agent names must lie in: what it may read of this machine.")
-    ] = Path(),
+    files: FilesOption = Path(),
     wait_s: Annotated[
         float,
         typer.Option(min=0.1, help="How long an agent waits for a Tool's result, in s. What takes longer goes on."),

@@ -12,6 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from director.cli.console import INTERRUPTED, OK, RUN_FAILED, SOME_NOT_OK, emit, endings, err_console
+from director.cli.options import (
+    AllocationOption,
+    DirectorsOption,
+    LlmTimeoutOption,
+    MaxOutputTokensOption,
+    ModelOption,
+    OpenRunOption,
+    SharedNodesOption,
+    TemperatureOption,
+    WalltimeOption,
+    WorkersOption,
+)
 from director.cli.running import say
 from director.cli.target import Attached, ExchangeOption, SecretOption, run_name
 from director.door import Problem, Refused
@@ -49,10 +61,10 @@ def reason(
     tokens_each: Annotated[int | None, typer.Option(min=1, help="Most tokens of each reasoner.")] = None,
     node_hours: Annotated[float | None, typer.Option(help="Most node-hours of all simulations.")] = None,
     better: Annotated[str, typer.Option(help="more or less: which ionization energies are looked for.")] = "more",
-    model: Annotated[str | None, typer.Option(help="The model; default: DIRECTOR_LLM_MODEL.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Randomness of the model's replies.")] = None,
-    max_output_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of one reply.")] = None,
-    llm_timeout: Annotated[str, typer.Option(help="Longest time for one attempt to get a reply: 90s, 2m.")] = "2m",
+    model: ModelOption = None,
+    temperature: TemperatureOption = None,
+    max_output_tokens: MaxOutputTokensOption = None,
+    llm_timeout: LlmTimeoutOption = "2m",
     agents: Annotated[
         str,
         typer.Option(
@@ -60,17 +72,12 @@ def reason(
             "own, launched by this command or by the Directors."
         ),
     ] = "here",
-    directors: Annotated[int, typer.Option(min=1, help="How many Directors.")] = 1,
-    nodes: Annotated[int | None, typer.Option(min=1, help="How many nodes they share.")] = None,
-    allocation: Annotated[
-        str, typer.Option(help="auto, local, slurm, pbs, lsf or flux; auto: the batch job that this runs in, if any.")
-    ] = "auto",
-    workers_per_node: Annotated[int | None, typer.Option(min=1, help="Worker processes on each node.")] = None,
-    walltime: Annotated[str | None, typer.Option(help="End within this time: 180s, 3m, 2h or HH:MM:SS.")] = None,
-    run: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="Use the Directors of this open run, which go on: a run folder, or a name."),
-    ] = None,
+    directors: DirectorsOption = 1,
+    nodes: SharedNodesOption = None,
+    allocation: AllocationOption = "auto",
+    workers_per_node: WorkersOption = None,
+    walltime: WalltimeOption = None,
+    run: OpenRunOption = None,
     exchange: ExchangeOption = None,
     exchange_secret: SecretOption = None,
     run_dir: Annotated[Path | None, typer.Option(help="Folder for the run. Default: runs/reason-TIME.")] = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -15,12 +14,23 @@ import typer
 
 from director.batch import Batch, read_batch
 from director.cli.console import endings, resume_command
+from director.cli.options import (
+    AllocationOption,
+    InstalledOption,
+    NoReuseOption,
+    ReserveOption,
+    ReuseFromOption,
+    SetOption,
+    SiteName,
+    SiteOption,
+    TemplateOption,
+    WalltimeOption,
+    terms_of,
+)
 from director.cli.running import End, say, through
-from director.cli.submit import NoReuseOption, ReserveOption, ReuseFromOption, SetOption
 from director.cli.target import ExchangeOption, SecretOption
 from director.cli.tuned import tuned
 from director.door import Problem, Refused
-from director.durations import seconds_of
 from simulations.records import Outcome
 from simulations.tool import find_tools
 
@@ -29,13 +39,6 @@ if TYPE_CHECKING:
 
 LOCAL_WAIT_S = 120.0
 QUEUE_WAIT_S = 86_400.0
-
-
-class SiteName(enum.StrEnum):
-    """Where Directors can be launched by ``director run``."""
-
-    LOCAL = "local"
-    EMBEDDED = "embedded"
 
 
 def run(
@@ -54,10 +57,7 @@ def run(
             "With --json only Outcomes that complete now are printed; the exit code is that of the whole run.",
         ),
     ] = None,
-    allocation: Annotated[
-        str,
-        typer.Option(help="auto, local, slurm, pbs, lsf or flux; auto: the batch job that this runs in, if any."),
-    ] = "auto",
+    allocation: AllocationOption = "auto",
     nodes: Annotated[
         int | None, typer.Option(min=1, help="How many nodes, instead of what the batch file or the run says.")
     ] = None,
@@ -70,23 +70,16 @@ def run(
     launcher: Annotated[
         str | None, typer.Option(help="How workers are started: auto, srun, hydra, openmpi, pals or process.")
     ] = None,
-    walltime: Annotated[
-        str | None, typer.Option(help="End within this time, if the job does not before: 180s, 3m, 2h or HH:MM:SS.")
-    ] = None,
+    walltime: WalltimeOption = None,
     reserve: ReserveOption = None,
     no_reuse: NoReuseOption = False,
     reuse_from: ReuseFromOption = None,
     tuning: Annotated[
         bool, typer.Option(help="Go by what `director tune` has measured here, if nothing else says how many workers.")
     ] = True,
-    site: Annotated[
-        SiteName, typer.Option(help="Where Directors run: local, or embedded, in an endpoint's engine started here.")
-    ] = SiteName.LOCAL,
-    template: Annotated[str, typer.Option(help="With --site embedded: the endpoint template.")] = "local",
-    installed: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="With --site embedded: an installer's option of the template: NAME=VALUE."),
-    ] = None,
+    site: SiteOption = SiteName.LOCAL,
+    template: TemplateOption = "local",
+    installed: InstalledOption = None,
     settings: SetOption = None,
     exchange: ExchangeOption = None,
     exchange_secret: SecretOption = None,
@@ -104,11 +97,7 @@ def run(
     folder = resume or run_dir or Path("runs") / f"{batch.stem if batch else ''}-{datetime.now():%Y%m%d-%H%M%S}"
     hint = f"What was done: director status {folder}. To finish it: {resume_command(folder)}"
     with endings(as_json, refused="refused; nothing was started", hint=hint):
-        asked: dict[str, Any] = {
-            "allocation": allocation,
-            "walltime_s": seconds_of(walltime, "--walltime") if walltime else None,
-            "reserve_s": seconds_of(reserve, "--reserve") if reserve else None,
-        }
+        asked: dict[str, Any] = terms_of(allocation, walltime, reserve)
         given = _given(nodes=nodes, shares=_weights(shares), hosts=hosts)
         stores = list(reuse_from or [])
         if resume is not None:
@@ -121,12 +110,12 @@ def run(
             raise Refused([Problem("BATCH", "is not given", "Name a batch file, or a run folder with --resume")])
         else:
             what = read_batch(batch, find_tools())
-            asked |= _of_file(what) | given
+            asked |= of_file(what) | given
             asked |= {"reuse": what.file.reuse and not no_reuse, "reuse_from": [*what.stores, *stores]}
             if launcher:
                 asked["pool"] = {**what.file.pool, "launcher": launcher}
             if site is SiteName.EMBEDDED:
-                asked |= _embedded(what, folder, template, installed or [], settings or [], exchange, exchange_secret)
+                asked |= embedded(what, folder, template, installed or [], settings or [], exchange, exchange_secret)
             elif tuning:
                 asked |= tuned(what, asked, say)
             end = asyncio.run(_run(what, folder, as_json, asked))
@@ -154,13 +143,14 @@ def _weights(text: str | None) -> list[float] | None:
         raise Refused([Problem("--shares", f"{text!r} is not a list of numbers", "Write 1,2,1")]) from None
 
 
-def _of_file(what: Batch) -> dict[str, Any]:
+def of_file(what: Batch) -> dict[str, Any]:
+    """What a batch file says of Directors, by the names of `director.launching`'s arguments."""
     names = ("directors", "nodes", "shares", "hosts", "accelerators", "workers_per_node", "threads_per_worker", "pool")
     more = {"tools": what.tools, "services": what.services}
     return {name: getattr(what.file, name) for name in names} | more
 
 
-def _embedded(
+def embedded(
     what: Batch,
     folder: Path,
     template: str,

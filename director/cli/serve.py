@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from director.cli.console import endings
+from director.cli.options import AllocationOption, NodesOption
 from director.cli.running import say
 from director.door import Problem, Refused
 from partitions.surroundings import ThisProcess
@@ -28,11 +29,8 @@ def serve(
     agent: Annotated[
         str | None, typer.Option("--service", help="Which of several is meant by agents that know one model only.")
     ] = None,
-    allocation: Annotated[
-        str,
-        typer.Option(help="auto, local, slurm, pbs, lsf or flux; auto: the batch job that this runs in, if any."),
-    ] = "auto",
-    nodes: Annotated[int | None, typer.Option(min=1, help="How many nodes, instead of what the file says.")] = None,
+    allocation: AllocationOption = "auto",
+    nodes: NodesOption = None,
 ) -> None:
     """Keep servers, such as a language model's, on nodes of this job, and run a command beside them.
 

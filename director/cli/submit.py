@@ -13,33 +13,18 @@ import typer
 
 from director.batch import Batch, read_batch
 from director.cli.console import JsonOption, emit, endings, err_console, resume_command
+from director.cli.options import (
+    LocalServicesOption,
+    NoReuseOption,
+    ReserveOption,
+    ReuseFromOption,
+    SetOption,
+    WaitOption,
+)
 from director.cli.target import ExchangeOption, RunArgument, SecretOption, choose_remote, find_target, known
 from director.door import Problem, Refused
 from director.durations import seconds_of
 from simulations.tool import find_tools
-
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="An option of the endpoint's template: queue=debug. May be repeated.")
-]
-WaitOption = Annotated[float, typer.Option(min=0, help="How long to wait for the Directors to answer, in s.")]
-LocalServicesOption = Annotated[
-    bool,
-    typer.Option(
-        envvar="DIRECTOR_LOCAL_SERVICES", help="Globus Compute's services are on this machine (for tests of endpoints)."
-    ),
-]
-
-ReserveOption = Annotated[
-    str | None,
-    typer.Option(
-        help="How long before the end all that runs is asked to save what it has done: 20s. Default: 10 to 60 s."
-    ),
-]
-NoReuseOption = Annotated[bool, typer.Option("--no-reuse", help="Run all, also what has an Outcome of equal inputs.")]
-ReuseFromOption = Annotated[
-    list[str] | None,
-    typer.Option(help="Use Outcomes of equal inputs of this run folder too, where the Directors run. May be repeated."),
-]
 
 INTERRUPTED = "interrupted; what was submitted goes on by itself. Look at it: director watch RUN"
 

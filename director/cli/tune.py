@@ -16,6 +16,7 @@ from rich.table import Table
 
 from director.batch import Batch, read_batch
 from director.cli.console import emit, endings, err_console
+from director.cli.options import AllocationOption, NodesOption
 from director.door import Problem, Refused
 from director.durations import seconds_of
 from director.plan import Plan, allocation_spec, plan, pool_spec
@@ -47,10 +48,8 @@ def tune(
     seconds: Annotated[
         str, typer.Option(help="How long it may take, with building what is measured: 90s, 5m.")
     ] = SECONDS,
-    allocation: Annotated[
-        str, typer.Option(help="auto, local, slurm, pbs, lsf or flux; auto: the batch job that this runs in, if any.")
-    ] = "auto",
-    nodes: Annotated[int | None, typer.Option(min=1, help="How many nodes, instead of what the file says.")] = None,
+    allocation: AllocationOption = "auto",
+    nodes: NodesOption = None,
     keep: Annotated[bool, typer.Option(help="Write the choice down, for later runs to go by.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
 ) -> None:
