@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from picture import Frame, film  # noqa: E402
+from picture import Frame, write_film  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 from tests.agent_runs.terminals import ENTER, WHERE, OnTerminal, on_terminal  # noqa: E402
@@ -34,7 +33,7 @@ ABOUT = (
     "Film of a terminal: a question is answered by three agents at the same time, each under its name; then a batch of "
     "twelve messages, in which one agent fails twice and is named, and a table of how the team did."
 )
-KEY_S, LOOK_S, READING_S, END_S = 0.05, 0.25, 2.5, 6.0
+KEY_S, LOOK_S, READING_S = 0.05, 0.25, 2.5
 FAULTS = (Fault("server_error", at=5, times=2, containing="precise"),)
 
 
@@ -127,18 +126,5 @@ def record(folder: Path) -> list[Frame]:
     return camera.frames
 
 
-def main() -> None:
-    """Writes the film."""
-    target = Path(sys.argv[1])
-    with tempfile.TemporaryDirectory(prefix="film-") as folder:
-        frames = record(Path(folder))
-    shown = "\n".join("".join(run.text for run in row) for frame in frames for row in frame.rows)
-    if unwanted := [text for text in ("Traceback", str(ROOT), sys.prefix, tempfile.gettempdir()) if text in shown]:
-        raise SystemExit(f"the film shows {', '.join(unwanted)}: nothing was written")
-    frames[-1] = Frame(END_S, frames[-1].title, frames[-1].clock, frames[-1].rows)
-    target.write_text(film(frames, COLUMNS, ROWS, ABOUT), encoding="utf-8")
-    sys.stdout.write(f"{target}: {len(frames)} frames, {target.stat().st_size} bytes\n")
-
-
 if __name__ == "__main__":
-    main()
+    write_film(record, Path(sys.argv[1]), COLUMNS, ROWS, ABOUT)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import pairwise
+from pathlib import Path
 
 from terminal import Run
 
 COLUMN, ROW, MARGIN, BAR = 8.43, 19, 16, 40
+ROOT = Path(__file__).resolve().parents[2]
+END_S = 6.0
 FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
 
@@ -28,6 +33,29 @@ class Frame:
     title: str
     clock: str
     rows: list[list[Run]]
+
+
+def write_film(record: Callable[[Path], list[Frame]], target: Path, columns: int, rows: int, about: str) -> None:
+    """Records a film in a temporary folder and writes it; its end stays for a while.
+
+    Args:
+        record: What is filmed, given a folder.
+        target: The SVG.
+        columns: Width of the terminal.
+        rows: Its height.
+        about: The same for those who do not see it.
+
+    Raises:
+        SystemExit: If an error, or a path of this machine, is to be seen in it.
+    """
+    with tempfile.TemporaryDirectory(prefix="film-") as folder:
+        frames = record(Path(folder))
+    shown = "\n".join("".join(run.text for run in row) for frame in frames for row in frame.rows)
+    if unwanted := [text for text in ("Traceback", str(ROOT), sys.prefix, tempfile.gettempdir()) if text in shown]:
+        raise SystemExit(f"the film shows {', '.join(unwanted)}: nothing was written")
+    frames[-1] = replace(frames[-1], seconds=END_S)
+    target.write_text(film(frames, columns, rows, about), encoding="utf-8")
+    sys.stdout.write(f"{target}: {len(frames)} frames, {target.stat().st_size} bytes\n")
 
 
 def film(frames: Sequence[Frame], columns: int, rows: int, about: str) -> str:

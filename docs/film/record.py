@@ -19,7 +19,6 @@ import re
 import select
 import struct
 import sys
-import tempfile
 import termios
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from picture import Frame, film  # noqa: E402
+from picture import Frame, write_film  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 from tests.cluster.cluster import LOGIN_ADDRESS  # noqa: E402
@@ -46,7 +45,7 @@ ABOUT = (
     "watched while it runs on four nodes, and its Outcomes are read."
 )
 ONLINE_SHOWN_S = 1.5
-TYPING_S, READING_S, END_S = 1.6, 2.0, 6.0
+TYPING_S, READING_S = 1.6, 2.0
 SHORTEST_S, LONGEST_S = 0.45, 1.2
 LONGEST_COMMAND_S = 300.0
 
@@ -171,18 +170,5 @@ def record(folder: Path) -> list[Frame]:
         return camera.frames
 
 
-def main() -> None:
-    """Writes the film."""
-    target = Path(sys.argv[1])
-    with tempfile.TemporaryDirectory(prefix="film-") as folder:
-        frames = record(Path(folder))
-    shown = "\n".join("".join(run.text for run in row) for frame in frames for row in frame.rows)
-    if unwanted := [text for text in ("Traceback", str(ROOT), sys.prefix, tempfile.gettempdir()) if text in shown]:
-        raise SystemExit(f"the film shows {', '.join(unwanted)}: nothing was written")
-    frames[-1] = Frame(END_S, frames[-1].title, frames[-1].clock, frames[-1].rows)
-    target.write_text(film(frames, COLUMNS, ROWS, ABOUT), encoding="utf-8")
-    sys.stdout.write(f"{target}: {len(frames)} frames, {target.stat().st_size} bytes\n")
-
-
 if __name__ == "__main__":
-    main()
+    write_film(record, Path(sys.argv[1]), COLUMNS, ROWS, ABOUT)
