@@ -213,6 +213,8 @@ def read_yaml(path: Path) -> tuple[Any, str]:
             raise refuse(str(path), f"is larger than {MAX_FILE_BYTES / 1e6:g} MB", "Put lists into files of their own")
         text = path.read_text(encoding="utf-8")
         loaded = OmegaConf.load(io.StringIO(text))
+    except RecursionError:
+        raise refuse(str(path), "is nested too deeply", "Write it plainly") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)

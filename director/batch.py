@@ -10,14 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from director.document import read_document
 from director.door import Problem, Refused, problems_of
 from director.service_partition.spec import ServiceSpec, read_services
 from director.staging import prepare
 from director.toolbox import read_tools, tools_with
-from simulations.plain_yaml import PlainLoader
 from simulations.records import Request
 from simulations.shell import ToolSource
 from simulations.tool import AnyTool
@@ -159,7 +158,7 @@ def read_file(path: Path) -> BatchFile:
     Raises:
         Refused: With everything that is wrong with it.
     """
-    document = read_document(path)
+    document = read_document(path, MAX_FILE_BYTES)
     if not isinstance(document, dict):
         raise Refused(
             [Problem(str(path), "is not a mapping", "Begin with `requests:`; see the reference on batch files")]
@@ -210,27 +209,3 @@ def expand(file: BatchFile, tools: Mapping[str, AnyTool]) -> list[Request]:
     if problems:
         raise Refused(problems)
     return requests
-
-
-def read_document(path: Path) -> Any:
-    """Reads a file in YAML or JSON, whatever stands in it.
-
-    Raises:
-        Refused: If it cannot be read.
-    """
-    where = str(path)
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise Refused([Problem(where, "is larger than 50 MB", "Use repeat and sweep, or several batch files")])
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Refused([Problem(where, f"cannot be read ({error.strerror})", "Correct the path")]) from None
-    except UnicodeDecodeError:
-        raise Refused([Problem(where, "is not UTF-8 text", "Give a YAML or JSON file")]) from None
-    try:
-        return yaml.load(text, Loader=PlainLoader)  # noqa: S506  (a SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
-        what = getattr(error, "problem", None) or str(error)
-        raise Refused([Problem(place, f"is not valid YAML or JSON: {what}", "Correct it")]) from None

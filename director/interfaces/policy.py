@@ -6,11 +6,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from director.door import Problem, Refused, problems_of
-from simulations.plain_yaml import PlainLoader
+from director.document import read_document
+from director.door import Refused, problems_of
 
 DESTRUCTIVE = ("cancel", "drain")
 """What takes something away from others, so that a human is asked before it is done."""
@@ -93,18 +92,7 @@ def read_policy(path: Path) -> Policy:
     Raises:
         Refused: If it cannot be read, or with everything that is wrong with it.
     """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise Refused([Problem("--policy", f"{path} cannot be read ({error.strerror})", "Name a file")]) from None
-    if len(data) > MAX_FILE_BYTES:
-        raise Refused([Problem("--policy", f"{path} has more than {MAX_FILE_BYTES} bytes", "Name a policy file")])
-    try:
-        document = yaml.load(data, Loader=PlainLoader)  # noqa: S506  (a SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        message = " ".join(str(error).split())[:300]
-        raise Refused([Problem("--policy", f"{path} is no YAML: {message}", "Correct it there")]) from None
+    document = read_document(path, MAX_FILE_BYTES)
     try:
         return Policy.model_validate({} if document is None else document)
     except ValidationError as error:

@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from director.batch import read_document
+from director.batch import MAX_FILE_BYTES
 from director.carving import for_services, granted, launcher_of, owners_of, settled
+from director.document import read_document
 from director.door import Problem, Refused, problems_of
 from director.plan import allocation_spec, pool_spec, refusing
 from director.service_partition.owning import OwnServices, ServicesPlan
@@ -91,7 +92,7 @@ def read_services_file(path: Path) -> tuple[ServicesFile, tuple[ServiceSpec, ...
     Raises:
         Refused: With everything that is wrong with it.
     """
-    document = read_document(path)
+    document = read_document(path, MAX_FILE_BYTES)
     if not isinstance(document, dict):
         raise Refused([Problem(str(path), "is not a mapping", "Begin with `services:`")])
     try:

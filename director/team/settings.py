@@ -6,11 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from director.document import parse_document, read_document
 from director.door import Problem, Refused, problems_of
-from simulations.plain_yaml import PlainLoader
 
 MAX_FILE_BYTES = 1_000_000
 MAX_AGENTS = 64
@@ -239,15 +238,7 @@ def read_team(path: Path) -> TeamFile:
     Raises:
         Refused: With everything that is wrong with it.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise Refused([Problem(str(path), "is larger than 1 MB", "Name a team file")])
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Refused([Problem(str(path), f"cannot be read ({error.strerror})", "Correct the path")]) from None
-    except UnicodeDecodeError:
-        raise Refused([Problem(str(path), "is not UTF-8 text", "Give a YAML or JSON file")]) from None
-    return parse_team(text, str(path))
+    return _team_of(read_document(path, MAX_FILE_BYTES), str(path))
 
 
 def parse_team(text: str, where: str) -> TeamFile:
@@ -260,13 +251,10 @@ def parse_team(text: str, where: str) -> TeamFile:
     Raises:
         Refused: With everything that is wrong with it.
     """
-    try:
-        document: Any = yaml.load(text, Loader=PlainLoader)  # noqa: S506  (a SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
-        what = getattr(error, "problem", None) or str(error)
-        raise Refused([Problem(place, f"is not valid YAML or JSON: {what}", "Correct it")]) from None
+    return _team_of(parse_document(text, where), where)
+
+
+def _team_of(document: Any, where: str) -> TeamFile:
     if not isinstance(document, dict):
         raise Refused([Problem(where, "is not a mapping", "Begin with `name:`, `mode:` and `agents:`")])
     try:

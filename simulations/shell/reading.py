@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from simulations.plain_yaml import PlainLoader
+from simulations.plain_yaml import Unreadable, read_yaml_file
 from simulations.records import StagedFile
 from simulations.shell.definition import ToolDefinition, make_tool
 from simulations.shell.fields import (
@@ -106,8 +106,11 @@ def read_tool_file(path: Path, *, shown: str | None = None) -> ToolSource:
         ToolFileError: With everything that is wrong with it.
     """
     where = shown or str(path)
-    text = _text(path, where)
-    document, root = _parsed(text, where)
+    try:
+        found = read_yaml_file(path, where, MAX_FILE_BYTES)
+    except Unreadable as error:
+        raise ToolFileError([Fault(error.where, error.message, error.hint)]) from None
+    document, root = found.value, found.root
     if not isinstance(document, dict):
         raise ToolFileError([Fault(where, "is not a mapping", "Begin with `name:`; see docs/tools/shell.md")])
     try:
@@ -123,34 +126,6 @@ def read_tool_file(path: Path, *, shown: str | None = None) -> ToolSource:
     except ValueError as error:
         raise ToolFileError([Fault(where, str(error), "Rename it")]) from None
     return source
-
-
-def _text(path: Path, where: str) -> str:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ToolFileError([Fault(where, f"is larger than {MAX_FILE_BYTES:,} bytes", "Shorten it")])
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ToolFileError([Fault(where, f"cannot be read ({error.strerror})", "Correct the path")]) from None
-    except UnicodeDecodeError:
-        raise ToolFileError([Fault(where, "is not UTF-8 text", "Give a YAML or JSON file")]) from None
-
-
-def _parsed(text: str, where: str) -> tuple[Any, yaml.Node | None]:
-    try:
-        loader = PlainLoader(text)
-        try:
-            root = loader.get_single_node()
-            return (None if root is None else loader.construct_document(root)), root
-        finally:
-            loader.dispose()
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
-        what = getattr(error, "problem", None) or str(error)
-        raise ToolFileError([Fault(place, f"is not valid YAML or JSON: {what}", "Correct it")]) from None
-    except RecursionError:
-        raise ToolFileError([Fault(where, "is nested too deeply", "Write it plainly")]) from None
 
 
 def _fault(item: Mapping[str, Any], where: str, document: Any, root: yaml.Node | None) -> Fault:

@@ -161,9 +161,9 @@ def test_the_policy_that_the_page_shows_is_one(tmp_path: Path) -> None:
         ("agents: {'a b': {}}", "policy.agents"),
         ("budget: {requests: -1}", "policy.budget.requests"),
         ("why: sometimes", "policy.why"),
-        ("a: [", "is no YAML"),
+        ("a: [", "policy.yaml, line 1, column 5: is not valid YAML"),
         ("confirm: [a]\nconfirm: [b]", "given twice"),
-        ("!!python/object/apply:os.system ['true']", "is no YAML"),
+        ("!!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
 def test_a_policy_file_that_is_wrong_says_where(tmp_path: Path, text: str, said: str) -> None:
