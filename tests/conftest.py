@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.llm.fixtures import llm
 
@@ -16,6 +17,10 @@ LONGER = [HERE / name for name in SUITES]
 """Suites with a make target of their own."""
 WAITING = ("test_resume", "test_lifetimes", "test_services", "test_fleet", "test_remote", "test_parsl_pool", "test_cli")
 """Files that take minutes, nearly all of it waiting for processes."""
+
+# Whether an example is right does not depend on how busy the machine is.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

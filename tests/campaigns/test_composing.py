@@ -96,7 +96,7 @@ def ours(path: Path, overrides: list[str]) -> Any:
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chosen=st.lists(st.sampled_from(OVERRIDES), unique=True, max_size=4))
 def test_composing_gives_what_hydra_gives(tree: Path, chosen: list[str]) -> None:
     from hydra.errors import HydraException

@@ -96,7 +96,7 @@ def test_a_kill_at_any_write_changes_nothing_and_repeats_nothing(tmp_path: Path)
             assert len(ran) == len(set(ran)) == 10, (number, where)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kills=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(WHERE)), min_size=2, max_size=8))
 def test_several_kills_one_after_another_change_nothing(tmp_path_factory: Any, kills: list[tuple[int, str]]) -> None:
     plain = wanted(stop={"successes": 1})

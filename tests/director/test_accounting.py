@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from director.accounting import Account, Going, Totals, usage_of
@@ -255,7 +255,6 @@ GOING = st.builds(
 
 class TestSums:
     @given(accounts(), st.lists(GOING, max_size=4))
-    @settings(deadline=None)
     def test_the_parts_make_up_the_whole_for_any_history(
         self, given: tuple[Account, datetime], running: list[Going]
     ) -> None:
@@ -264,7 +263,6 @@ class TestSums:
         check_sums(account.totals())
 
     @given(st.lists(accounts(), max_size=3))
-    @settings(deadline=None)
     def test_those_of_a_run_are_the_sums_over_its_partitions(self, given: list[tuple[Account, datetime]]) -> None:
         each = [account.totals(now) for account, now in given]
         whole = add_up([json.loads(part.model_dump_json()) for part in each])

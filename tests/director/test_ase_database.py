@@ -78,7 +78,7 @@ def test_units_stay_in_the_names():
     }
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(documents, documents)
 def test_ase_takes_any_result(inputs, result):
     pairs = key_value_pairs(outcome("17", inputs=inputs, result=result), "structure")

@@ -151,7 +151,7 @@ async def test_who_stops_reading_leaves_no_task_behind():
     ),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_no_outcome_comes_twice_or_out_of_its_directors_order_and_none_is_missing(scripts, until_done):
     directors = [
         Scripted(

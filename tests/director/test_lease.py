@@ -251,7 +251,7 @@ RECORD = Record(holder=holder(), process=None, nonce="n").dump()
         ),
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_stands_in_a_lifes_file_the_next_one_can_go_on(body):
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "life-7.json").write_bytes(body)
@@ -506,7 +506,7 @@ class OneWriter(RuleBasedStateMachine):
 
 
 TestOneWriter = OneWriter.TestCase
-TestOneWriter.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestOneWriter.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 # ---- the thread that keeps a lease

@@ -293,7 +293,7 @@ LIVES = st.tuples(st.integers(0, 2), st.sampled_from(["claim", "turn", "take_up"
 
 
 @given(st.lists(LIVES, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_ledger_in_memory_is_fenced_as_the_one_on_disk_is(steps):
     with tempfile.TemporaryDirectory() as folder:
         on_disk = [SqliteLedger(Path(folder) / "ledger.sqlite") for _ in range(3)]

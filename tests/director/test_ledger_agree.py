@@ -204,4 +204,4 @@ class LedgersAgree(RuleBasedStateMachine):
 
 
 TestLedgersAgree = LedgersAgree.TestCase
-TestLedgersAgree.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestLedgersAgree.settings = settings(max_examples=100, stateful_step_count=40)

@@ -207,7 +207,7 @@ def test_a_file_in_which_nothing_of_a_ledger_is_left_says_so(path, left):
 
 
 @given(seed=st.integers(0, 10**6), pages=st.integers(1, 12), noise=st.booleans())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_pages_are_damaged_every_request_is_saved_or_told_to_be_lost(sound, tmp_path, seed, pages, noise):
     path = shutil.copyfile(sound, tmp_path / "ledger.sqlite")
     chance = random.Random(seed)

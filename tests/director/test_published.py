@@ -40,7 +40,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.integers(1, 6), st.integers(0, 6), st.integers(0, 5))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_every_reader_gets_every_outcome_once_and_in_order(steps, tail, head, before):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(director.published, "TAIL", tail)

@@ -133,7 +133,7 @@ class TestUtilization:
         st.floats(0.01, 120),
         st.integers(1, 12),
     )
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_stays_between_0_and_1_and_binning_keeps_the_area(
         self, raw: list[tuple[str, float, float]], workers: int, end_s: float, bins: int
     ) -> None:

@@ -30,7 +30,7 @@ def test_a_request_that_was_written_down_twice_is_read_once(tmp_path):
 
 
 @given(st.integers(1, 4), st.integers(0, 400), st.integers(0, 3))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_file_that_was_cut_off_anywhere_gives_its_whole_lines_and_takes_more(tmp_path_factory, count, cut, more):
     path = tmp_path_factory.mktemp("book") / "requests.jsonl"
     book = RequestBook(path)

@@ -133,7 +133,7 @@ def test_fetched_outcomes_are_kept_once_each(store):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_file_that_was_cut_off_anywhere_gives_every_outcome_that_is_whole(data):
     with tempfile.TemporaryDirectory() as scratch:
         store = RunStore(Path(scratch))
@@ -158,7 +158,7 @@ def _ends(body):
 
 
 @given(st.text(min_size=1, max_size=20))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_an_outcome_with_any_message_is_read_back_as_it_was(message):
     with tempfile.TemporaryDirectory() as scratch:
         store = RunStore(Path(scratch))
@@ -252,7 +252,6 @@ WEIGHTS = st.lists(st.integers(1, 50).map(float) | st.floats(0.1, 50), min_size=
 
 
 @given(st.integers(0, 60), WEIGHTS)
-@settings(deadline=None)
 def test_dealing_is_fair_at_every_moment(count, weights):
     requests = [Request(id=f"r{number}", tool="mock_md") for number in range(count)]
     dealt = deal(requests, weights)
@@ -269,7 +268,6 @@ def test_dealing_is_fair_at_every_moment(count, weights):
 
 
 @given(st.integers(0, 40), st.integers(0, 40), WEIGHTS)
-@settings(deadline=None)
 def test_dealing_depends_on_nothing_but_what_is_dealt(count, more, weights):
     requests = [Request(id=f"r{number}", tool="mock_md") for number in range(count + more)]
     assert deal(requests, weights)[:count] == deal(requests[:count], weights)

@@ -53,7 +53,7 @@ def test_hostile_submissions_do_no_harm_without_a_schema(template):
         assert document["engine"].keys() == expected["engine"].keys()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(word=st.text(max_size=80))
 def test_any_text_is_refused_or_arrives_as_it_is(word):
     slurm = endpoint_templates.find("slurm")

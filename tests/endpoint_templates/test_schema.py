@@ -77,7 +77,7 @@ def test_what_is_required_stays_so_until_an_installer_gives_it(template):
 
 
 @pytest.mark.parametrize("template", WITH_QUEUES, **BY_NAME)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_limits_of_queues_hold_in_the_schema_as_in_the_facts(template, data):
     """Also where options are left out, whose defaults the schema cannot see, and where there is a reservation."""

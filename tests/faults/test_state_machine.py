@@ -31,7 +31,6 @@ PROFILE = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
     derandomize="FAULTS_EXAMPLES" not in os.environ,
-    deadline=None,
     print_blob=True,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),

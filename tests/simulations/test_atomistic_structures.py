@@ -134,7 +134,7 @@ def test_the_format_is_never_guessed_from_content(tmp_path):
         from_file(tmp_path, "a.xyz", (tmp_path / "a.traj").read_bytes())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.sampled_from(["a.cif", "a.xyz", "POSCAR"]), st.text(max_size=60))
 def test_any_text_is_atoms_or_a_plain_word(tmp_path_factory, name, text):
     try:

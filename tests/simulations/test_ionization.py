@@ -190,7 +190,7 @@ def read_or_error(smiles, max_atoms):
         return error
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text(alphabet="CNOFclnos123[]()=#+-@H/\\.*%", min_size=1, max_size=24))
 def test_any_text_is_a_molecule_or_an_error_of_ours(smiles):
     answer = read_or_error(smiles, max_atoms=40)

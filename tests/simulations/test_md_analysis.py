@@ -244,7 +244,7 @@ def test_asked_to_pause_while_it_analyses_it_loses_nothing(tmp_path, monkeypatch
 
 
 @given(SHAPES, st.integers(1, 2000), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_trajectory_is_read_as_it_was_written(shape, piece_bytes, data):
     n_frames, n_atoms, periodic = shape
     every = data.draw(st.integers(1, 4))
@@ -352,7 +352,7 @@ def test_blocks_are_those_of_plain_arithmetic():
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=70), st.integers(0, 70))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_statistics_go_on_exactly_from_their_state(values, cut):
     whole, first = RunningStatistics(), RunningStatistics()
     line, part = RunningDrift(), RunningDrift()

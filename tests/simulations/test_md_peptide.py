@@ -69,7 +69,7 @@ def assert_conformation(names, residues, conformation):
             assert torsion(before["C"], after["N"], after["CA"], after["C"]) == pytest.approx(expected, abs=0.1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEQUENCES, ENDS, st.sampled_from(sorted(CONFORMATIONS)))
 def test_any_sequence_has_sound_geometry(sequence, ends, conformation):
     names = residue_names(sequence, *ends)
@@ -78,7 +78,7 @@ def test_any_sequence_has_sound_geometry(sequence, ends, conformation):
     assert_sound(names, residues, conformation)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEQUENCES, ENDS, st.sampled_from(sorted(CONFORMATIONS)))
 def test_side_chains_keep_clear_of_each_other(sequence, ends, conformation):
     """All but proline, whose ring cannot turn away from the residue before it."""
@@ -115,7 +115,7 @@ def test_all_twenty_amino_acids_have_the_atoms_that_the_force_field_expects(cach
     assert np.isfinite(context.getState(energy=True).getPotentialEnergy()._value)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.text(alphabet=sorted(AMINO_ACIDS), min_size=2, max_size=8), st.sampled_from(sorted(CONFORMATIONS)))
 def test_any_sequence_can_be_simulated(cache, sequence, conformation):
     request = MdRequest(sequence=sequence, conformation=conformation, steps=1, solvent="vacuum")

@@ -72,7 +72,7 @@ def stored(workspace):
     return found.amount if found else 0.0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ends=st.lists(st.tuples(st.sampled_from(["kill", "pause"]), st.integers(1, 60)), max_size=8))
 def test_however_it_ends_it_goes_on_and_loses_at_most_an_interval(ends):
     request = MockRequest(duration_s=4.0, checkpoint_interval_s=0.5)

@@ -79,7 +79,7 @@ print("done")
     assert sorted(path.name for path in (workspace.folder / "files").rglob("*")) == ["energies.json", "out"]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(
         st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60), min_size=8, max_size=8

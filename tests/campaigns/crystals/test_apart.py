@@ -38,7 +38,7 @@ places = st.lists(st.integers(0, len(FORMULAS) - 1), max_size=12)
 
 
 @given(st.sampled_from(METRICS), st.booleans(), st.lists(places, min_size=1, max_size=8), st.integers(0, 7))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_they_are_equal_to_the_last_bit_as_attempts_come_and_go(metric, mask, steps, shrinks_at):
     apart, attempts = Apart(metric, mask), np.zeros(len(FORMULAS), dtype=np.int64)
     for number, step in enumerate(steps):
@@ -58,7 +58,7 @@ def test_many_at_once_are_the_same_as_one_after_another(metric):
 
 
 @given(st.sampled_from(METRICS), st.lists(places, min_size=2, max_size=6), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_strategy_that_was_there_before_chooses_as_a_new_one_does(metric, steps, seed):
     old, attempts = DiversityStrategy(metric), np.zeros(len(FORMULAS), dtype=np.int64)
     for step in steps:

@@ -38,7 +38,7 @@ def crystals(draw):
 
 
 @given(crystals())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_crystal_is_the_same_after_json_and_extended_xyz_pymatgen_and_ase(crystal):
     again = Crystal.from_json(json.loads(json.dumps(crystal.to_json())))
     assert again == crystal
@@ -128,7 +128,6 @@ def test_what_is_no_formula_is_refused(text):
 
 
 @given(st.integers(1, 4), st.integers(1, 7), st.booleans())
-@settings(deadline=None)
 def test_all_formulas_are_enumerated_once_and_none_is_too_large(n, most, include_elements):
     from math import comb
 

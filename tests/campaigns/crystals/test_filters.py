@@ -53,7 +53,7 @@ def test_an_atom_may_be_too_close_to_its_own_copy():
 
 
 @examples(st.integers(0, 2**32 - 1), st.floats(0.1, 6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_closest_pair_is_the_closest_of_all_copies(seed, within):
     (crystal,) = RandomGenerator(seed=seed, closest=0.2).generate(Plan(("Au2Cu2",), 1), view(ENVIRONMENT))
     cell, places = np.array(crystal.cell), np.array(crystal.positions)
@@ -108,7 +108,7 @@ def test_strict_tolerances_tell_more_apart():
 
 
 @examples(st.integers(0, 2**32 - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_what_passes_differs_from_all_else_that_passes_and_the_second_time_nothing_passes(seed):
     from pymatgen.analysis.structure_matcher import StructureMatcher
 

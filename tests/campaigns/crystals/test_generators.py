@@ -30,7 +30,7 @@ def closest_ratio(crystal: Crystal) -> float:
 
 
 @examples(st.sampled_from(ENVIRONMENT.compositions), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_random_crystals_have_the_composition_room_and_distances(formula, seed):
     for crystal in RandomGenerator(seed=seed).generate(Plan((formula,), 2), SEEN):
         assert crystal.formula == formula

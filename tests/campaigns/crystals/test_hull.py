@@ -35,7 +35,7 @@ def hull_of(n, found):
 
 
 @given(phases())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_distances_from_the_hull_are_those_of_pymatgen(case):
     from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
     from pymatgen.core import Composition
@@ -55,7 +55,7 @@ def test_distances_from_the_hull_are_those_of_pymatgen(case):
 
 
 @given(phases(4), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_hull_is_below_all_phases_is_convex_and_does_not_depend_on_the_order(case, seed):
     n, found = case
     hull = hull_of(n, found)
@@ -70,7 +70,7 @@ def test_the_hull_is_below_all_phases_is_convex_and_does_not_depend_on_the_order
 
 
 @given(phases(4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_it_is_made_anew_only_by_a_phase_below_it(case):
     n, found = case
     hull = Hull(n)

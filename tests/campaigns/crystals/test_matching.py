@@ -65,14 +65,14 @@ cells = st.builds(
 
 
 @given(cells)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_crystal_with_a_smaller_cell_is_said_to_have_none(crystal):
     if len(reduced(crystal)) < len(crystal):
         assert may_be_supercell(crystal, TRANSLATION_ANGSTROM)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(REPEATS), st.sampled_from(REPEATS), st.sampled_from([0.0, 0.1, 0.5]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_matching_says_what_reducing_both_says(seed, repeat, other_repeat, rattle):
     crystal = random_crystal("AuCu", seed)
     one = supercell(crystal, repeat, SHEARS[1], 0.0, seed)
@@ -99,7 +99,7 @@ def test_a_prime_too_large_to_look_at_is_left_to_the_reduction():
 
 
 @given(crystals, st.floats(0.1, 6.0))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_shifts_and_the_closest_pair_are_as_if_all_copies_were_looked_at(crystal, within):
     cell, places = np.array(crystal.cell), np.array(crystal.positions)
     steps = np.indices((9, 9, 9)).reshape(3, -1).T - 4

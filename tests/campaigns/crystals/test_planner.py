@@ -58,7 +58,7 @@ def choose(name, what, number=1, seed=0, **kwargs):
     st.integers(1, 15),
     st.integers(0, 99),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_each_is_chosen_once_and_the_same_for_the_same_seed(name, counts, number, seed):
     attempts = [a for a, _ in counts]
     what = known(attempts, [min(a, s) for a, s in counts], [-0.1 * a if a else np.nan for a in attempts])
@@ -146,7 +146,6 @@ def test_diversity_of_a_single_element_goes_by_weights():
 
 
 @examples(st.sampled_from(METRICS), st.integers(1, 4), st.integers(0, 999))
-@settings(deadline=None)
 def test_distances_are_those_of_scipy(metric, n, seed):
     from scipy.spatial.distance import cdist
 

@@ -45,7 +45,7 @@ def found(*names, score=None):
 
 
 @given(st.lists(st.lists(EVALUATIONS, max_size=8), min_size=1, max_size=4), st.sets(NAMES), st.integers(8, 12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_shares_and_areas_lie_between_0_and_1_and_curves_never_fall(lists, known, budget):
     episodes = [an_episode(found, budget, index=index) for index, found in enumerate(lists)]
     summary = summarise(episodes, baseline="random", known={"all": Known(frozenset(known), frozenset({"CuAu"}))})
@@ -66,7 +66,7 @@ def test_shares_and_areas_lie_between_0_and_1_and_curves_never_fall(lists, known
 
 
 @given(st.lists(EVALUATIONS, min_size=1, max_size=8), st.permutations(["a", "b", "c", "d", "e", "f"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_names_of_candidates_do_not_matter(evaluations, other):
     renamed = dict(zip("abcdef", other, strict=True))
     moved = [Evaluation(renamed[e.structure], e.status, e.score, e.success, e.formula) for e in evaluations]
@@ -75,7 +75,7 @@ def test_names_of_candidates_do_not_matter(evaluations, other):
 
 
 @given(st.lists(EVALUATIONS, min_size=1, max_size=8), st.floats(-5, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_baseline_beside_itself_has_factors_of_1_wherever_they_are_defined(evaluations, shift):
     episodes = [an_episode(evaluations), an_episode(evaluations, policy="other")]
     for policy in summarise(episodes, baseline="random").policies:

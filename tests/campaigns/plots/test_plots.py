@@ -67,7 +67,7 @@ def test_bars_are_as_long_as_their_numbers_say():
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(-20, 20)), min_size=4, max_size=30, unique=True))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_the_lower_hull_is_that_of_scipy(points):
     x, y = np.array([(0, 0), (12, 0), *points], dtype=float).T
     chain = lower_hull(x, y)

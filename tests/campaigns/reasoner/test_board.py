@@ -1,6 +1,6 @@
 """What reasoners share: nobody repeats another's work, and nothing beyond the bounds is granted."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.reasoner import Limits, Shared
@@ -86,7 +86,6 @@ def test_the_board_is_the_same_when_it_is_made_anew_from_the_states():
     assert boards[0].claim("b", ["k1", "k2", "k3"]) == boards[1].claim("b", ["k1", "k2", "k3"])
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.floats(allow_nan=False), max_size=20), st.integers(0, 8))
 def test_the_best_are_the_greatest_scores_in_order(scores, count):
     best = best_of([entry("a", number, score) for number, score in enumerate(scores)], count)

@@ -109,7 +109,7 @@ ARGUMENTS = st.none() | st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.text(max_size=3), st.sampled_from(["mock_md", "other", ""]), ARGUMENTS), max_size=8),
     st.integers(0, 5),

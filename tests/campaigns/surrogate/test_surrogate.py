@@ -15,7 +15,7 @@ COUNTS = arrays.arrays(np.float64, st.tuples(st.integers(1, 6), st.just(5)), ele
 
 
 @given(COUNTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_tanimoto_is_a_similarity_that_a_gaussian_process_can_have(vectors):
     matrix = tanimoto(vectors, vectors)
     assert ((matrix >= 0) & (matrix <= 1 + 1e-12)).all()
@@ -41,7 +41,7 @@ def test_tanimoto_of_bits_is_the_share_of_bits_in_common():
 
 
 @given(st.floats(-5, 5), st.floats(0.01, 5), st.floats(-5, 5), st.floats(0, 3))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_acquisitions_are_their_formulas(mean, std, best, factor):
     means, stds = np.array([mean]), np.array([std])
     assert acquire(means, stds, best, "greedy", factor)[0] == mean
