@@ -122,8 +122,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         lines += [
             f"### {one['reasoner']}, from {_code(one['seed'])}",
             "",
-            f"{one['rounds']} rounds, {one['simulations']} simulations, {one['questions']} questions, "
-            f"{one['input_tokens']} + {one['output_tokens']} tokens. Calls answered with a reason: {refused}.",
+            f"{effort(one)}. Calls answered with a reason: {refused}.",
             "",
             f"Ended: {_cell(one['failure'] or one['ended'] or 'it has not; go on with --resume')}.",
             "",
@@ -132,6 +131,13 @@ def markdown(document: Mapping[str, Any]) -> str:
             quoted = "\n".join(f"> {line}" for line in one["conclusion"][:LONGEST_QUOTE].splitlines())
             lines += ["Its last conclusion, in its model's words, which nobody has checked:", "", quoted, ""]
     return "\n".join(lines)
+
+
+def effort(one: Mapping[str, Any]) -> str:
+    """What a reasoner of a summary has spent, for people. Pure."""
+    names = ("rounds", "simulations", "questions")
+    parts = (f"{one[name]:,} {name if one[name] != 1 else name[:-1]}" for name in names)
+    return f"{', '.join(parts)}; {one['input_tokens']:,} tokens sent, {one['output_tokens']:,} received"
 
 
 def _reasoner(one: Ended) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from campaigns.reasoner.crew import Ended
 from campaigns.reasoner.subject import ToolSubject
-from campaigns.reasoner.summary import best_rows, markdown, summary
+from campaigns.reasoner.summary import best_rows, effort, markdown, summary
 from director.left import entries_after
 from director.reasoning.elsewhere import kept_outcomes
 from simulations.disk import write_private
@@ -63,6 +63,6 @@ def page(document: Mapping[str, Any]) -> str:
         loader=PackageLoader("director.reasoning", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     text: str = environment.get_template("page.html.j2").render(
-        what=document, names=("rank", "id", "reasoner", "round", document["objective"])
+        what=document, names=("rank", "id", "reasoner", "round", document["objective"]), effort=effort
     )
     return text

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from campaigns.reasoner import Limits, Shared
 from campaigns.reasoner.crew import Ended
 from campaigns.reasoner.state import first_state
-from campaigns.reasoner.summary import best_rows, markdown, summary
+from campaigns.reasoner.summary import best_rows, effort, markdown, summary
 from director.cli.app import app
 from director.door import Refused
 from director.reasoning.board_agent import BoardAgent, FarBoard
@@ -179,6 +179,10 @@ def test_words_of_a_model_are_quoted_and_cannot_change_the_page():
     assert "<b>mine</b>" not in html
     assert "&lt;b&gt;mine" in html
     assert "nobody has checked" in html
+    said = effort(document["reasoners"][0])
+    assert said.startswith("1 round, 1 simulation, ")
+    assert said in html
+    assert said in markdown(document)
     empty = summary([ended(conclusion="")], [], "the goal", "ionization_energy_ev")
     assert "nothing was evaluated" in markdown(empty)
     assert "Nothing was evaluated" in page(empty)
