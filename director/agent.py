@@ -29,7 +29,8 @@ from simulations.records import Course, Request, StagedFile
 from simulations.workspace import PROGRESS_FILE
 
 T = TypeVar("T")
-PAGE_BYTES = 200_000
+PAGE_BYTES = 100_000
+"""As `director.link.LETTER_BYTES`."""
 MAX_WAIT_S = 60.0
 MAX_PAGE = 10_000
 CLOSE_WITHIN_S = 1.5

@@ -19,7 +19,8 @@ from simulations.records import Outcome, Request
 
 T = TypeVar("T")
 
-LETTER_BYTES = 200_000
+LETTER_BYTES = 100_000
+"""Twice as much fills the wire no better, and whoever asks meanwhile waits for twice as long."""
 LETTER_REQUESTS = 2_000
 PAGE = 2_000
 WAIT_S = 20.0
