@@ -6,25 +6,22 @@ beyond the call. What could read the environment or compute something, OmegaConf
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from campaigns.campaign_file import Budget, CampaignFile, Stop
+from campaigns.config_text import no_resolvers, said
 from campaigns.errors import Fault, NotAcceptable, nearest, refuse
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 SHIPPED = Path(__file__).parent / "configs"
-MAX_FILE_BYTES = 2_000_000
 SUFFIXES = (".yaml", ".yml")
-DEPRECATED = ("_name_", "_group_")
 
 PARTS: dict[str, type[BaseModel]] = {"budget": Budget, "stop": Stop}
 
@@ -108,19 +105,10 @@ def compose(path: Path, overrides: Sequence[str] = ()) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Hydra's advice to those who come from its version 1.0
             config = _composed(path, overrides)
-        _no_resolvers(OmegaConf.to_container(config, resolve=False), str(path))
+        no_resolvers(OmegaConf.to_container(config, resolve=False), str(path))
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise refuse(str(path), _said(error), "Correct the campaign file or the override") from None
-
-
-def _said(error: BaseException) -> str:
-    """An error with what caused it, in one line."""
-    parts = [" ".join(str(error).split())]
-    cause = error.__cause__
-    if cause is not None and str(cause):
-        parts.append(" ".join(str(cause).split()))
-    return ": ".join(part for part in parts if part)
+        raise refuse(str(path), said(error), "Correct the campaign file or the override") from None
 
 
 def _composed(path: Path, lines: Sequence[str]) -> DictConfig:
@@ -143,7 +131,7 @@ def _composed(path: Path, lines: Sequence[str]) -> DictConfig:
     except (AssertionError, ValueError) as error:  # what Hydra raises of its own for a defaults list that is none
         if isinstance(error, NotAcceptable):
             raise
-        raise refuse(f"{path}: defaults", _said(error) or "is no defaults list", "Correct it") from None
+        raise refuse(f"{path}: defaults", said(error) or "is no defaults list", "Correct it") from None
     budget = dict.fromkeys(Budget.model_fields)
     config = OmegaConf.create({**BASE, "budget": budget, "stop": Stop().model_dump(), "run": {}})
     for default in found.defaults:
@@ -158,68 +146,3 @@ def _composed(path: Path, lines: Sequence[str]) -> DictConfig:
         OmegaConf.set_struct(config.run, False)  # its names are those of batch files, and are checked there
     ConfigLoaderImpl._apply_overrides_to_config(found.config_overrides, config)
     return config
-
-
-def _no_resolvers(tree: Any, source: str, place: str = "") -> None:
-    """Refuses interpolations that call something.
-
-    Raises:
-        NotAcceptable: If there is one.
-    """
-    if isinstance(tree, dict):
-        for name, value in tree.items():
-            _no_resolvers(value, source, f"{place}.{name}" if place else str(name))
-    elif isinstance(tree, list):
-        for index, value in enumerate(tree):
-            _no_resolvers(value, source, f"{place}[{index}]")
-    elif isinstance(tree, str) and calls_resolver(tree):
-        hint = "Write the value itself; ${another.name} may stand for a value of this file"
-        raise refuse(f"{source}: {place}", f"{tree!r} calls a resolver, and none is allowed", hint)
-
-
-def calls_resolver(text: str) -> bool:
-    """Whether text holds an interpolation that calls something, such as ``${oc.env:HOME}``. Pure."""
-    if "${" not in text:
-        return False
-    from omegaconf.errors import GrammarParseError
-    from omegaconf.grammar.gen.OmegaConfGrammarParser import OmegaConfGrammarParser
-    from omegaconf.grammar_parser import parse
-
-    def within(node: Any) -> bool:
-        if isinstance(node, OmegaConfGrammarParser.InterpolationResolverContext):
-            return True
-        return any(within(node.getChild(index)) for index in range(node.getChildCount()))
-
-    try:
-        return within(parse(text))
-    except GrammarParseError:
-        return True  # what cannot be read is not let through
-
-
-def read_yaml(path: Path) -> tuple[Any, str]:
-    """Reads one YAML file as OmegaConf does: no name twice, and only plain values.
-
-    Returns:
-        What it holds, and its text.
-
-    Raises:
-        NotAcceptable: If it cannot be read, or calls a resolver.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise refuse(str(path), f"is larger than {MAX_FILE_BYTES / 1e6:g} MB", "Put lists into files of their own")
-        text = path.read_text(encoding="utf-8")
-        loaded = OmegaConf.load(io.StringIO(text))
-    except RecursionError:
-        raise refuse(str(path), "is nested too deeply", "Write it plainly") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise refuse(where, f"is no YAML ({getattr(error, 'problem', None) or error})", "Correct the file") from None
-    except (OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        raise refuse(str(path), f"cannot be read ({_said(error)})", "Correct the file") from None
-    _no_resolvers(OmegaConf.to_container(loaded, resolve=False), str(path))
-    return loaded, text

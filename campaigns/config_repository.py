@@ -13,8 +13,10 @@ from hydra._internal.config_repository import ConfigRepository
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 
-from campaigns.composing import DEPRECATED, read_yaml
+from campaigns.config_text import read_yaml
 from campaigns.errors import refuse
+
+DEPRECATED = ("_name_", "_group_")
 
 
 class Repository(ConfigRepository):  # type: ignore[misc]  # Hydra has no types here

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from campaigns import NotAcceptable
-from campaigns.composing import BASE, SHIPPED, calls_resolver, compose, read_campaign_file
+from campaigns.composing import BASE, SHIPPED, compose, read_campaign_file
+from campaigns.config_text import calls_resolver
 
 TREE = {
     "main.yaml": """
@@ -144,6 +145,10 @@ def test_overrides_change_what_the_file_leaves_out_too(tmp_path: Path) -> None:
         (WHOLE.replace("name: t\n", ""), [], "name: is required"),
         (WHOLE + "name: twice\n", [], r"campaign.yaml:5:1: is no YAML \(found duplicate key name\)"),
         (WHOLE + "x: [1\n", [], r"campaign.yaml:6:1: is no YAML"),
+        (WHOLE + "x: " + "[" * 5_000, [], "campaign.yaml: is nested too deeply"),
+        (WHOLE + "x: !!int abc\n", [], "campaign.yaml: has a value that is not what its tag says"),
+        (WHOLE + "x: !!timestamp abc\n", [], "campaign.yaml: has a value that is not what its tag says"),
+        (WHOLE + "#" * 2_000_000, [], "campaign.yaml: is larger than 2 MB"),
         (WHOLE + "defaults: {a: b}\n", [], "defaults"),
         ("defaults:\n  - nothing: here\n" + WHOLE, [], "nothing/here"),
         ("defaults:\n  - ../../etc: passwd\n" + WHOLE, [], "etc"),
