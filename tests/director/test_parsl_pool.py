@@ -11,7 +11,7 @@ from director.pool import How, LostError
 from partitions.environment import INTERRUPT_SIGNAL
 from simulations.workspace import Stop, stop_file
 from tests.director.pooling import kill, left, running_pool
-from tests.helpers import alive, wait_until
+from tests.helpers import alive, end_all, wait_until
 
 LONG_S = 300.0
 
@@ -51,9 +51,13 @@ def test_what_is_asked_to_stop_stops_by_itself_and_its_neighbours_go_on(running)
 def test_what_is_killed_is_lost_at_once_and_its_worker_is_replaced_while_its_neighbours_go_on(running):
     killed, *others = begin(running, "killed", "other-1", "other-2")
     before = set(running.workers)
-    running.pool.stop({"killed": 1}, Stop.CANCEL, How.KILL)
-    with pytest.raises(LostError, match="killed, as was asked") as caught:  # not by Parsl, when it looks at its workers
-        killed.result(40)
+    end_all(before, signal.SIGSTOP)  # else it might find its flag first, and stop by itself
+    try:
+        running.pool.stop({"killed": 1}, Stop.CANCEL, How.KILL)
+        with pytest.raises(LostError, match="killed, as was asked") as caught:  # not by Parsl, when it looks at workers
+            killed.result(40)
+    finally:
+        end_all(before, signal.SIGCONT)
     assert not caught.value.with_node
     wait_until(lambda: len(running.workers) == 4, 60, "the worker's successor")
     assert len(before & set(running.workers)) == 3

@@ -99,6 +99,8 @@ def killed_twice(tmp_path_factory):
     after_first = outcomes_of(folder)
     second = Client(folder, "--resume", "run").after(4)
     second.kill()
+    # What its Directors still finish is not printed by the next one.
+    wait_until(lambda: not processes_naming(str(folder / "run")), 60, "the end of the Directors")
     after_second = outcomes_of(folder)
     third = director("run", "--resume", "run", "--nodes", "4", "--json", cwd=folder)
     return folder, (first, after_first), (second, after_second), third
