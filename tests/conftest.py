@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 SUITES = ("agent_runs", "campaign_runs", "cluster", "docs", "examples", "faults", "globus", "physics")
 LONGER = [HERE / name for name in SUITES]
 """Suites with a make target of their own."""
-WAITING = ("test_resume", "test_lifetimes", "test_services", "test_fleet", "test_remote", "test_parsl_pool", "test_cli")
+WAITING = ("test_services", "test_fleet", "test_remote", "test_cli")
 """Files that take minutes, nearly all of it waiting for processes."""
 
 # Whether an example is right does not depend on how busy the machine is.

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-LONGEST = ("test_soak_slurm.py", "test_soak.py", "test_walltime.py")
+LONGEST = (
+    "test_soak_slurm.py",
+    "test_soak.py",
+    "test_walltime.py",
+    "test_resume.py",
+    "test_lifetimes.py",
+    "test_parsl_pool.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
