@@ -84,7 +84,7 @@ def test_pbs_and_whatever_mpiexec_it_has(cluster, tmp_path, mpiexec, kind):
     ids=["weights", "one", "four", "hosts", "lead node free", "several nodes per block", "by Hydra", "by Open MPI"],
 )  # fmt: skip
 def test_other_shares(cluster, tmp_path, settings, partitions):
-    what = batch(sleeps(24, 0.2), **settings)
+    what = batch(sleeps(24, 1.5), **settings)
     outcomes = run(cluster, tmp_path / "r", what)
     log = "".join(path.read_text() for path in (tmp_path / "r" / "run").glob("director-*/director.log"))
     assert all(f"{name} is up" in log for names in partitions for name in names), log
